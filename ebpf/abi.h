@@ -1,0 +1,133 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-3-Clause) */
+/* What the kernel side and the tracer agree on. `src/abi.rs` says the same in Rust; a test compares the two through BTF. */
+#ifndef LEAKHOUND_ABI_H
+#define LEAKHOUND_ABI_H
+
+/* Deepest stack kept. The deepest real ones we met (Java, node) are under 80 frames. */
+#define MAX_FRAMES 96
+/* Executable mappings of one process that the unwinder knows; node has 40, a JVM with JIT segments about 60. */
+#define MAX_MAPPINGS 512
+/* Processes followed at once. */
+#define MAX_PROCESSES 64
+/* Bytes of the user's stack copied in one read. */
+#define STACK_WINDOW 2048
+/* Walks that may run on one CPU at once: a probe can be preempted by another thread's probe. */
+#define WALKS_PER_CPU 4
+/* Depth of binary searches: 2^9 mappings, at most 2^13 rows in a 4 KiB page. */
+#define MAPPING_SEARCH_STEPS 10
+#define ROW_SEARCH_STEPS 13
+
+/* ---- hooks: one attach cookie says what a function does with which argument ---- */
+enum operation {
+	OP_ALLOCATE = 0,	/* returns the block */
+	OP_ALLOCATE_OUT = 1,	/* returns an error number, the block goes through a pointer (posix_memalign) */
+	OP_REALLOCATE = 2,	/* old block in, new block out */
+	OP_RESIZE = 3,		/* stays in place, returns the new size (xallocx) */
+	OP_FREE = 4,
+};
+/* cookie bits: hook 0-15, operation 16-19, size argument 20-22, count argument 23-25, pointer argument 26-28, nests 29.
+ * Arguments are numbered from 1; 0 is none. */
+#define COOKIE_HOOK(c) ((__u16)(c))
+#define COOKIE_OPERATION(c) (((c) >> 16) & 15)
+#define COOKIE_SIZE_ARGUMENT(c) (((c) >> 20) & 7)
+#define COOKIE_COUNT_ARGUMENT(c) (((c) >> 23) & 7)
+#define COOKIE_POINTER_ARGUMENT(c) (((c) >> 26) & 7)
+#define COOKIE_NESTS(c) (((c) >> 29) & 1)
+
+/* ---- blocks and counters ---- */
+struct block_key {
+	__u64 address;
+	__u32 process;		/* index into `processes` */
+	__u32 pad;
+};
+struct block {
+	__u64 size;
+	__u64 stack;		/* hash of its frames: key of `stacks` */
+	__u64 allocated_ns;	/* CLOCK_MONOTONIC */
+	__u32 cohort;
+	__u32 tid;
+};
+struct counter_key {
+	__u64 stack;
+	__u32 cohort;
+	__u32 pad;
+};
+struct counters {
+	__u64 allocated_bytes;
+	__u64 allocated_count;
+	__u64 freed_bytes;
+	__u64 freed_count;
+};
+
+/* ---- stacks ---- */
+enum walk_end {
+	WALK_COMPLETE = 0,	/* reached the outermost function */
+	WALK_NO_MAPPING = 1,	/* return address in no known mapping */
+	WALK_NO_ROWS = 2,	/* module without unwind rows, and no frame pointer to follow */
+	WALK_UNSUPPORTED = 3,	/* an unwind rule that a row cannot express */
+	WALK_UNREADABLE = 4,	/* stack memory not readable (paged out, or garbage) */
+	WALK_TRUNCATED = 5,	/* deeper than MAX_FRAMES */
+};
+struct stack {
+	__u32 length;
+	__u16 process;
+	__u8 end;		/* enum walk_end */
+	__u8 pad;
+	__u32 hook;		/* COOKIE_HOOK of the function that was called */
+	__u32 pad2;
+	__u64 address[MAX_FRAMES];	/* innermost first: all but a signal's frame are return addresses */
+};
+
+/* ---- unwind tables ---- */
+/* One row: pc_low:12 | cfa:4 | cfa_offset/8:16 | rbp_offset/8:16 | add:16. It holds from its pc to the next row's. */
+enum cfa {
+	CFA_NONE = 0,		/* no unwind information: try the frame pointer */
+	CFA_RSP = 1,		/* rsp + offset */
+	CFA_RBP = 2,		/* rbp + offset */
+	CFA_PLT = 3,		/* rsp + 8, and 8 more when pc & 15 >= add (procedure linkage table) */
+	CFA_DEREF_RSP = 4,	/* *(rsp + offset) + add */
+	CFA_DEREF_RBP = 5,	/* *(rbp + offset) + add */
+	CFA_SIGNAL = 6,		/* a signal frame: the interrupted registers lie at rsp + 40 */
+	CFA_END = 7,		/* the outermost function */
+	CFA_UNSUPPORTED = 8,
+};
+struct mapping {
+	__u64 start, end;
+	__u64 bias;		/* run-time address minus the file's own virtual address */
+	__u32 first_page;	/* into `pages`; one entry for every 4 KiB of the file's virtual addresses */
+	__u32 page_count;	/* 0: anonymous executable memory (JIT), walked by frame pointer */
+};
+struct process {
+	__u32 mapping_count;
+	__u32 pad;
+	struct mapping mapping[MAX_MAPPINGS];	/* sorted by start */
+};
+
+/* ---- ledger: numbered counters, each one a thing that happened or was lost ---- */
+enum ledger {
+	LEDGER_ALLOCATIONS = 0,		/* successful allocations followed */
+	LEDGER_FREES = 1,		/* frees of a followed block */
+	LEDGER_FAILED_ALLOCATIONS = 2,	/* the allocator returned NULL */
+	LEDGER_SMALL_ALLOCATIONS = 3,	/* left out because of the minimum size */
+	LEDGER_UNMATCHED_FREES = 4,	/* of blocks older than the probes, left out, freed twice, or lost */
+	LEDGER_NESTED_CALLS = 5,	/* an allocator function called by another: counted once */
+	LEDGER_MISSED_FREES = 6,	/* address allocated again without a free seen: old block taken as freed */
+	LEDGER_BLOCKS_FULL = 7,		/* allocations lost: no room for the block */
+	LEDGER_COUNTERS_FULL = 8,	/* allocations lost: no room for another (stack, cohort) */
+	LEDGER_STACKS_FULL = 9,		/* stacks counted but without frames */
+	LEDGER_CALLS_FULL = 10,		/* calls lost: no room to remember arguments until the return */
+	LEDGER_RETURNS_UNMATCHED = 11,	/* returns whose call was not seen */
+	LEDGER_WALKS_BUSY = 12,		/* allocations lost: every walk buffer of the CPU in use */
+	LEDGER_WALKS_COMPLETE = 13,
+	LEDGER_WALKS_NO_MAPPING = 14,
+	LEDGER_WALKS_NO_ROWS = 15,
+	LEDGER_WALKS_UNSUPPORTED = 16,
+	LEDGER_WALKS_UNREADABLE = 17,
+	LEDGER_WALKS_TRUNCATED = 18,
+	LEDGER_FRAME_POINTER_STEPS = 19,	/* frames stepped by frame pointer for want of unwind rows */
+	LEDGER_FOREIGN_EVENTS = 20,	/* probe ran in a process that is not followed */
+	LEDGER_UNREADABLE_OUT = 21,	/* posix_memalign's result pointer not readable */
+	LEDGER_LENGTH = 32,
+};
+
+#endif

@@ -1,0 +1,288 @@
+//! What the kernel side and the tracer agree on: `abi.h` says the same in C, and a test compares the two through BTF.
+
+use aya::Pod;
+
+/// Deepest stack kept, in frames.
+pub const MAX_FRAMES: usize = 96;
+/// Executable mappings of one process that the unwinder knows.
+pub const MAX_MAPPINGS: usize = 512;
+/// Processes followed at once.
+pub const MAX_PROCESSES: usize = 64;
+
+/// What an allocator function does with memory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[repr(u8)]
+pub enum Operation {
+    /// Returns the block.
+    Allocate = 0,
+    /// Returns an error number; the block goes through a pointer (`posix_memalign`).
+    AllocateOut = 1,
+    /// Old block in, new block out.
+    Reallocate = 2,
+    /// Stays in place and returns the new size (`xallocx`).
+    Resize = 3,
+    /// Gives a block back.
+    Free = 4,
+}
+
+/// Which argument of an allocator function means what; arguments are numbered from 1, 0 is none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Shape {
+    /// What the function does.
+    pub operation: Operation,
+    /// The size in bytes, or the size of one element.
+    pub size: u8,
+    /// The number of elements to multiply it with.
+    pub count: u8,
+    /// The old block, the block to free, or where the result goes.
+    pub pointer: u8,
+    /// Calls another hooked function of the same allocator on its way: the inner call must not count.
+    pub nests: bool,
+}
+
+impl Shape {
+    /// The attach cookie by which the kernel side knows function number `hook`.
+    pub const fn cookie(self, hook: u16) -> u64 {
+        hook as u64
+            | (self.operation as u64) << 16
+            | (self.size as u64) << 20
+            | (self.count as u64) << 23
+            | (self.pointer as u64) << 26
+            | (self.nests as u64) << 29
+    }
+}
+
+/// Key of a live block.
+#[repr(C)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub struct BlockKey {
+    /// Address in the target.
+    pub address: u64,
+    /// Slot of its process.
+    pub process: u32,
+    /// Always 0.
+    pub pad: u32,
+}
+
+/// A live block.
+#[repr(C)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Block {
+    /// Size asked for in bytes.
+    pub size: u64,
+    /// Hash of its stack.
+    pub stack: u64,
+    /// `CLOCK_MONOTONIC` time in nanoseconds.
+    pub allocated_ns: u64,
+    /// Stretch of time it was allocated in.
+    pub cohort: u32,
+    /// Thread that allocated it.
+    pub tid: u32,
+}
+
+/// Key of a set of counters.
+#[repr(C)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub struct CounterKey {
+    /// Hash of the stack.
+    pub stack: u64,
+    /// Stretch of time in which the blocks were allocated.
+    pub cohort: u32,
+    /// Always 0.
+    pub pad: u32,
+}
+
+/// What one stack allocated within one cohort, and what of that was freed since.
+#[repr(C)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Counters {
+    /// Bytes allocated.
+    pub allocated_bytes: u64,
+    /// Blocks allocated.
+    pub allocated_count: u64,
+    /// Bytes of those freed.
+    pub freed_bytes: u64,
+    /// Blocks of those freed.
+    pub freed_count: u64,
+}
+
+/// How a walk up the stack ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum WalkEnd {
+    /// Reached the outermost function.
+    Complete = 0,
+    /// A return address lay in no known mapping.
+    NoMapping = 1,
+    /// A module without unwind rows, and no frame pointer to follow.
+    NoRows = 2,
+    /// An unwind rule that a row cannot express.
+    Unsupported = 3,
+    /// Stack memory that could not be read.
+    Unreadable = 4,
+    /// Deeper than [`MAX_FRAMES`].
+    Truncated = 5,
+}
+
+/// A stack as the kernel side stored it.
+#[repr(C)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stack {
+    /// Frames used in `address`.
+    pub length: u32,
+    /// Slot of the process whose mappings give the addresses a meaning.
+    pub process: u16,
+    /// A [`WalkEnd`].
+    pub end: u8,
+    /// Always 0.
+    pub pad: u8,
+    /// Number of the hooked function that was called.
+    pub hook: u32,
+    /// Always 0.
+    pub pad2: u32,
+    /// Innermost first; all but the interrupted frame of a signal are return addresses.
+    pub address: [u64; MAX_FRAMES],
+}
+
+/// How a row finds the canonical frame address (CFA): the stack pointer before the call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[repr(u8)]
+pub enum Cfa {
+    /// No unwind information: try the frame pointer.
+    None = 0,
+    /// `rsp + offset`
+    Rsp = 1,
+    /// `rbp + offset`
+    Rbp = 2,
+    /// `rsp + 8`, and 8 more when `pc & 15 >= add`: the procedure linkage table.
+    Plt = 3,
+    /// `*(rsp + offset) + add`
+    DerefRsp = 4,
+    /// `*(rbp + offset) + add`
+    DerefRbp = 5,
+    /// A signal frame.
+    Signal = 6,
+    /// The outermost function.
+    End = 7,
+    /// A rule no row can express.
+    Unsupported = 8,
+}
+
+/// One row of an unwind table: valid from its pc to the next row's.
+///
+/// Packed as `pc_low:12 | cfa:4 | cfa_offset/8:16 | rbp_offset/8:16 | add:16`.
+/// `rbp` is 0 when the caller's rbp is unchanged, a positive value when it is lost, else where it was saved,
+/// in bytes below the CFA as a negative offset.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Row {
+    /// Address within its 4 KiB page.
+    pub pc_low: u16,
+    /// How to find the CFA.
+    pub cfa: Cfa,
+    /// Bytes added to the base register, a multiple of 8.
+    pub cfa_offset: i32,
+    /// Where the caller's rbp was saved, relative to the CFA, a multiple of 8.
+    pub rbp_offset: i32,
+    /// See [`Cfa`].
+    pub add: i16,
+}
+
+/// One executable mapping of a process.
+#[repr(C)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Mapping {
+    /// First address.
+    pub start: u64,
+    /// First address after it.
+    pub end: u64,
+    /// Run-time address minus the file's own virtual address.
+    pub bias: u64,
+    /// Index of its first entry in the page table.
+    pub first_page: u32,
+    /// Pages of 4 KiB that the file's virtual addresses span; 0 means anonymous memory, walked by frame pointer.
+    pub page_count: u32,
+}
+
+/// The mappings of one process, sorted by start.
+#[repr(C)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Process {
+    /// Used entries of `mapping`.
+    pub mapping_count: u32,
+    /// Always 0.
+    pub pad: u32,
+    /// Sorted by start.
+    pub mapping: [Mapping; MAX_MAPPINGS],
+}
+
+macro_rules! ledger {
+    ($($name:ident = $number:literal, $key:literal;)*) => {
+        /// Numbers of the kernel side's ledger; `abi.h` says what each one counts.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        #[repr(u8)]
+        #[allow(missing_docs, reason = "the names are the documentation, and abi.h says more")]
+        pub enum Ledger { $($name = $number,)* }
+
+        impl Ledger {
+            /// All entries, in order of their number.
+            pub const ALL: &[Ledger] = &[$(Ledger::$name,)*];
+
+            /// The name under which recordings and reports show it.
+            pub const fn key(self) -> &'static str {
+                match self { $(Ledger::$name => $key,)* }
+            }
+        }
+    };
+}
+
+ledger! {
+    Allocations = 0, "allocations";
+    Frees = 1, "frees";
+    FailedAllocations = 2, "failedAllocations";
+    SmallAllocations = 3, "smallAllocations";
+    UnmatchedFrees = 4, "unmatchedFrees";
+    NestedCalls = 5, "nestedCalls";
+    MissedFrees = 6, "missedFrees";
+    BlocksFull = 7, "blocksFull";
+    CountersFull = 8, "countersFull";
+    StacksFull = 9, "stacksFull";
+    CallsFull = 10, "callsFull";
+    ReturnsUnmatched = 11, "returnsUnmatched";
+    WalksBusy = 12, "walksBusy";
+    WalksComplete = 13, "walksComplete";
+    WalksNoMapping = 14, "walksNoMapping";
+    WalksNoRows = 15, "walksNoRows";
+    WalksUnsupported = 16, "walksUnsupported";
+    WalksUnreadable = 17, "walksUnreadable";
+    WalksTruncated = 18, "walksTruncated";
+    FramePointerSteps = 19, "framePointerSteps";
+    ForeignEvents = 20, "foreignEvents";
+    UnreadableOut = 21, "unreadableOut";
+}
+
+/// Length of the ledger in the kernel; the numbers above [`Ledger::ALL`] are kept free.
+pub const LEDGER_LENGTH: usize = 32;
+
+impl Row {
+    /// The row as the kernel side reads it, or `None` when an offset does not fit.
+    pub fn pack(self) -> Option<u64> {
+        let eighth = |bytes: i32| (bytes % 8 == 0).then(|| i16::try_from(bytes / 8).ok()).flatten();
+        let [cfa_offset, rbp_offset] = [eighth(self.cfa_offset)?, eighth(self.rbp_offset)?];
+        Some(
+            u64::from(self.pc_low & 0xfff)
+                | (self.cfa as u64) << 12
+                | u64::from(cfa_offset.cast_unsigned()) << 16
+                | u64::from(rbp_offset.cast_unsigned()) << 32
+                | u64::from(self.add.cast_unsigned()) << 48,
+        )
+    }
+}
+
+macro_rules! pod {
+    ($($name:ty),*) => { $(
+        // SAFETY: repr(C), integers only, padding spelled out as fields: any bytes are a value, and no byte is uninitialized.
+        #[allow(unsafe_code, reason = "aya asks for this promise before it copies a type to and from a map")]
+        unsafe impl Pod for $name {}
+    )* };
+}
+pod!(BlockKey, Block, CounterKey, Counters, Stack, Mapping, Process);

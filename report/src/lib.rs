@@ -1,0 +1,3 @@
+//! From a recording to an answer.
+
+pub mod recording;
