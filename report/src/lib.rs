@@ -1,3 +1,4 @@
 //! From a recording to an answer.
 
+pub mod analysis;
 pub mod recording;
