@@ -25,14 +25,16 @@ enum operation {
 	OP_RESIZE = 3,		/* stays in place, returns the new size (xallocx) */
 	OP_FREE = 4,
 };
-/* cookie bits: hook 0-15, operation 16-19, size argument 20-22, count argument 23-25, pointer argument 26-28, nests 29.
- * Arguments are numbered from 1; 0 is none. */
+/* cookie bits: hook 0-15, operation 16-19, size argument 20-22, count argument 23-25, pointer argument 26-28, nests 29,
+ * process slot 32-47. Arguments are numbered from 1; 0 is none. A link belongs to one process, so the cookie can name
+ * its slot: no look-up by pid, which would depend on the pid namespace. */
 #define COOKIE_HOOK(c) ((__u16)(c))
 #define COOKIE_OPERATION(c) (((c) >> 16) & 15)
 #define COOKIE_SIZE_ARGUMENT(c) (((c) >> 20) & 7)
 #define COOKIE_COUNT_ARGUMENT(c) (((c) >> 23) & 7)
 #define COOKIE_POINTER_ARGUMENT(c) (((c) >> 26) & 7)
 #define COOKIE_NESTS(c) (((c) >> 29) & 1)
+#define COOKIE_PROCESS(c) ((__u16)((c) >> 32))
 
 /* ---- blocks and counters ---- */
 struct block_key {
@@ -46,6 +48,18 @@ struct block {
 	__u64 allocated_ns;	/* CLOCK_MONOTONIC */
 	__u32 cohort;
 	__u32 tid;
+};
+/* What a call leaves for its return. */
+struct call_key {
+	__u32 tid;
+	__u32 hook;
+};
+struct call {
+	__u64 size;
+	__u64 pointer;		/* old block, or where the result goes */
+	__u64 entered_ns;
+	__u64 had_old;		/* `old` holds the block that was taken out at entry */
+	struct block old;
 };
 struct counter_key {
 	__u64 stack;
@@ -105,8 +119,8 @@ struct process {
 
 /* ---- ledger: numbered counters, each one a thing that happened or was lost ---- */
 enum ledger {
-	LEDGER_ALLOCATIONS = 0,		/* successful allocations followed */
-	LEDGER_FREES = 1,		/* frees of a followed block */
+	LEDGER_ALLOCATIONS = 0,		/* allocations followed: the tracer adds up the counters */
+	LEDGER_FREES = 1,		/* frees of a followed block: the same */
 	LEDGER_FAILED_ALLOCATIONS = 2,	/* the allocator returned NULL */
 	LEDGER_SMALL_ALLOCATIONS = 3,	/* left out because of the minimum size */
 	LEDGER_UNMATCHED_FREES = 4,	/* of blocks older than the probes, left out, freed twice, or lost */
@@ -118,7 +132,7 @@ enum ledger {
 	LEDGER_CALLS_FULL = 10,		/* calls lost: no room to remember arguments until the return */
 	LEDGER_RETURNS_UNMATCHED = 11,	/* returns whose call was not seen */
 	LEDGER_WALKS_BUSY = 12,		/* allocations lost: every walk buffer of the CPU in use */
-	LEDGER_WALKS_COMPLETE = 13,
+	LEDGER_WALKS_COMPLETE = 13,	/* all walks but the ones below: the tracer computes it */
 	LEDGER_WALKS_NO_MAPPING = 14,
 	LEDGER_WALKS_NO_ROWS = 15,
 	LEDGER_WALKS_UNSUPPORTED = 16,

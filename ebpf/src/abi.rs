@@ -41,9 +41,10 @@ pub struct Shape {
 }
 
 impl Shape {
-    /// The attach cookie by which the kernel side knows function number `hook`.
-    pub const fn cookie(self, hook: u16) -> u64 {
+    /// The attach cookie by which the kernel side knows function number `hook` in the process of slot `process`.
+    pub const fn cookie(self, hook: u16, process: u16) -> u64 {
         hook as u64
+            | (process as u64) << 32
             | (self.operation as u64) << 16
             | (self.size as u64) << 20
             | (self.count as u64) << 23

@@ -1,3 +1,17 @@
 //! The kernel side of Leakhound: eBPF programs compiled from C at build time, and the structures both sides share.
+//!
+//! ```text
+//! heap.bpf.c    which stacks allocated the memory that is still live
+//! probe.bpf.c   programs that only count: self-test and benchmark floor
+//!   unwind.bpf.h  walks a user stack without frame pointers
+//!   ledger.bpf.h  counts what was lost and why
+//!   abi.h         = src/abi.rs
+//! ```
 
 pub mod abi;
+
+/// Heap mode's programs and maps, an ELF object.
+pub static HEAP: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/heap.bpf.o"));
+
+/// Programs that only count, an ELF object.
+pub static PROBE: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/probe.bpf.o"));

@@ -1,0 +1,353 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-3-Clause) */
+/* Heap mode: which stacks allocated the memory that is still live.
+ *
+ * A block is inserted when an allocator function returns, and removed when it is freed; counters per (stack, cohort)
+ * follow both, so a snapshot reads counters and never walks the blocks. */
+#include "vmlinux.h"
+#include <bpf/bpf_helpers.h>
+#include <bpf/bpf_tracing.h>
+#include "abi.h"
+#include "ledger.bpf.h"
+#include "unwind.bpf.h"
+
+char LICENSE[] SEC("license") = "Dual BSD/GPL";
+
+#define EEXIST 17
+
+const volatile __u64 start_ns = 0;	/* CLOCK_MONOTONIC */
+const volatile __u64 cohort_ns = 1;
+const volatile __u32 last_cohort = 0;	/* later blocks go into this one */
+const volatile __u64 min_size = 0;
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 1);
+	__type(key, struct block_key);
+	__type(value, struct block);
+} blocks SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 1);
+	__type(key, struct counter_key);
+	__type(value, struct counters);
+} counters SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 1);
+	__type(key, __u64);
+	__type(value, struct stack);
+} stacks SEC(".maps");
+
+/* Calls between entry and return: one per thread and nesting level. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 16384);
+	__type(key, struct call_key);
+	__type(value, struct call);
+} calls SEC(".maps");
+
+/* kfuncs, called through helper numbers that do not exist: the loader puts the kernel's own ids in. */
+static bool (*session_is_return)(void) = (void *)100001;
+static __u64 *(*session_cookie)(void) = (void *)100002;
+
+static __always_inline __u64 argument(struct pt_regs *ctx, __u32 number)
+{
+	switch (number) {
+	case 1:
+		return PT_REGS_PARM1(ctx);
+	case 2:
+		return PT_REGS_PARM2(ctx);
+	case 3:
+		return PT_REGS_PARM3(ctx);
+	case 4:
+		return PT_REGS_PARM4(ctx);
+	default:
+		return 0;
+	}
+}
+
+static __always_inline __u64 requested_size(struct pt_regs *ctx, __u64 cookie)
+{
+	__u64 size = argument(ctx, COOKIE_SIZE_ARGUMENT(cookie));
+	__u32 counted = COOKIE_COUNT_ARGUMENT(cookie);
+
+	if (!counted)
+		return size;
+	__u64 count = argument(ctx, counted);
+	__u64 most = count ? ~0ULL / count : ~0ULL;
+	barrier_var(most); /* else clang turns the check into a 128-bit product, which BPF lacks */
+	return size > most ? 0 : size * count; /* on overflow the allocator refuses */
+}
+
+static __always_inline struct counters *find_counters(struct counter_key *key, struct walk_buffer *b)
+{
+	struct counters *c = bpf_map_lookup_elem(&counters, key);
+	if (c)
+		return c;
+	if (b && !bpf_map_lookup_elem(&stacks, &key->stack) &&
+	    bpf_map_update_elem(&stacks, &key->stack, &b->stack, BPF_ANY))
+		ledger_add(LEDGER_STACKS_FULL, 1);
+	struct counters none = {};
+	bpf_map_update_elem(&counters, key, &none, BPF_NOEXIST);
+	return bpf_map_lookup_elem(&counters, key);
+}
+
+static __always_inline void count_free(struct block *block)
+{
+	struct counter_key key = { .stack = block->stack, .cohort = block->cohort };
+	struct counters *c = bpf_map_lookup_elem(&counters, &key);
+
+	if (c) {
+		__sync_fetch_and_add(&c->freed_bytes, block->size);
+		__sync_fetch_and_add(&c->freed_count, 1);
+	}
+}
+
+/* The address was live already. Either an inner allocator function of the same call has just recorded it: then that
+ * record is undone. Or its free was not seen: then it counts as freed now. */
+static __always_inline void settle_old_block(struct block_key *key, __u32 tid, __u64 entered_ns)
+{
+	struct block *found = bpf_map_lookup_elem(&blocks, key);
+	if (!found)
+		return;
+	struct block old = *found;
+
+	if (old.tid == tid && old.allocated_ns >= entered_ns) {
+		struct counter_key inner = { .stack = old.stack, .cohort = old.cohort };
+		struct counters *c = bpf_map_lookup_elem(&counters, &inner);
+		if (c) {
+			__sync_fetch_and_add(&c->allocated_bytes, -old.size);
+			__sync_fetch_and_add(&c->allocated_count, -1ULL);
+		}
+		ledger_add(LEDGER_NESTED_CALLS, 1);
+	} else {
+		count_free(&old);
+		ledger_add(LEDGER_MISSED_FREES, 1);
+	}
+}
+
+/* A block as its allocator returned it. */
+struct allocation {
+	__u64 address;
+	__u64 size;
+	__u64 entered_ns;	/* when the call began; NEVER_NESTS when nothing can have been recorded inside it */
+};
+#define NEVER_NESTS (~0ULL)
+
+static __always_inline void insert_block(struct pt_regs *ctx, __u64 cookie, struct allocation *a, struct walk_buffer *b)
+{
+	struct walk w = { .buffer = b };
+	if (walk_stack(&w, ctx, COOKIE_PROCESS(cookie), COOKIE_HOOK(cookie)))
+		return;
+
+	__u64 now = bpf_ktime_get_ns();
+	__u64 cohort = (now - start_ns) / cohort_ns;
+	__u32 tid = bpf_get_current_pid_tgid();
+	struct block block = {
+		.size = a->size,
+		.stack = w.hash,
+		.allocated_ns = now,
+		.cohort = cohort < last_cohort ? cohort : last_cohort,
+		.tid = tid,
+	};
+	struct counter_key counter_key = { .stack = block.stack, .cohort = block.cohort };
+	struct counters *c = find_counters(&counter_key, b);
+	if (!c) {
+		ledger_add(LEDGER_COUNTERS_FULL, 1);
+		return;
+	}
+	struct block_key key = { .address = a->address, .process = COOKIE_PROCESS(cookie) };
+	long error = bpf_map_update_elem(&blocks, &key, &block, BPF_NOEXIST);
+	if (error == -EEXIST) {
+		settle_old_block(&key, tid, a->entered_ns);
+		error = bpf_map_update_elem(&blocks, &key, &block, BPF_ANY);
+	}
+	if (error) {
+		ledger_add(LEDGER_BLOCKS_FULL, 1);
+		return;
+	}
+	__sync_fetch_and_add(&c->allocated_bytes, a->size);
+	__sync_fetch_and_add(&c->allocated_count, 1);
+}
+
+static __always_inline void record_allocation(struct pt_regs *ctx, __u64 cookie, struct allocation *a)
+{
+	if (!a->address) {
+		ledger_add(LEDGER_FAILED_ALLOCATIONS, 1);
+		return;
+	}
+	if (a->size < min_size) {
+		ledger_add(LEDGER_SMALL_ALLOCATIONS, 1);
+		return;
+	}
+	struct walk_buffer *b = claim_buffer();
+	if (!b) {
+		ledger_add(LEDGER_WALKS_BUSY, 1);
+		return;
+	}
+	insert_block(ctx, cookie, a, b);
+	release_buffer(b);
+}
+
+/* Takes a block out. The delete decides who gets it when two threads race. */
+static __always_inline int take_block(__u64 cookie, __u64 address, struct block *block)
+{
+	struct block_key key = { .address = address, .process = COOKIE_PROCESS(cookie) };
+	struct block *found = bpf_map_lookup_elem(&blocks, &key);
+
+	if (!found)
+		return -1;
+	*block = *found;
+	return bpf_map_delete_elem(&blocks, &key);
+}
+
+static __always_inline void remember_call(struct pt_regs *ctx, __u64 cookie, __u64 size)
+{
+	struct call_key key = { .tid = bpf_get_current_pid_tgid(), .hook = COOKIE_HOOK(cookie) };
+	struct call call = { .size = size, .entered_ns = bpf_ktime_get_ns() };
+	__u32 operation = COOKIE_OPERATION(cookie);
+
+	call.pointer = argument(ctx, COOKIE_POINTER_ARGUMENT(cookie));
+	/* The old block leaves now: once the allocator has freed it, another thread may get its address before we see
+	 * this call return. */
+	if (operation == OP_REALLOCATE || operation == OP_RESIZE)
+		call.had_old = !take_block(cookie, call.pointer, &call.old);
+	if (bpf_map_update_elem(&calls, &key, &call, BPF_ANY)) {
+		ledger_add(LEDGER_CALLS_FULL, 1);
+		if (call.had_old)
+			count_free(&call.old);
+	}
+}
+
+static __always_inline void keep_old_block(__u64 cookie, struct call *call)
+{
+	struct block_key key = { .address = call->pointer, .process = COOKIE_PROCESS(cookie) };
+
+	if (call->had_old && bpf_map_update_elem(&blocks, &key, &call->old, BPF_ANY)) {
+		ledger_add(LEDGER_BLOCKS_FULL, 1);
+		count_free(&call->old);
+	}
+}
+
+/* What a returning call did to its old block, and whether it made a new one. */
+static __always_inline bool settle_call(struct pt_regs *ctx, __u64 cookie, struct call *call, struct allocation *a)
+{
+	__u64 result = PT_REGS_RC(ctx);
+
+	a->address = result;
+	a->size = call->size;
+	a->entered_ns = call->entered_ns;
+	switch (COOKIE_OPERATION(cookie)) {
+	case OP_ALLOCATE_OUT:
+		a->address = 0;
+		if (!(__u32)result && bpf_probe_read_user(&a->address, sizeof(a->address), (void *)call->pointer)) {
+			ledger_add(LEDGER_UNREADABLE_OUT, 1);
+			return false;
+		}
+		return true;
+	case OP_REALLOCATE:
+		if (!result && call->size) {
+			keep_old_block(cookie, call);
+			return true; /* counted as failed */
+		}
+		if (call->had_old)
+			count_free(&call->old);
+		return result;
+	case OP_RESIZE:
+		if (call->had_old && result == call->old.size) {
+			keep_old_block(cookie, call);
+			return false;
+		}
+		if (call->had_old)
+			count_free(&call->old);
+		a->address = call->pointer;
+		a->size = result;
+		return true;
+	default:
+		return true;
+	}
+}
+
+static __always_inline bool take_call(__u64 cookie, struct call *call)
+{
+	struct call_key key = { .tid = bpf_get_current_pid_tgid(), .hook = COOKIE_HOOK(cookie) };
+	struct call *found = bpf_map_lookup_elem(&calls, &key);
+
+	if (!found) {
+		ledger_add(LEDGER_RETURNS_UNMATCHED, 1);
+		return false;
+	}
+	*call = *found;
+	bpf_map_delete_elem(&calls, &key);
+	return true;
+}
+
+/* Both ends in one program: what a plain malloc leaves for its return fits the session's own 8 bytes. */
+SEC("uprobe")
+int heap_session(struct pt_regs *ctx)
+{
+	__u64 cookie = bpf_get_attach_cookie(ctx);
+	bool plain = COOKIE_OPERATION(cookie) == OP_ALLOCATE && !COOKIE_NESTS(cookie);
+	__u64 *kept = session_cookie();
+
+	if (!session_is_return()) {
+		__u64 size = requested_size(ctx, cookie);
+		if (!plain) {
+			remember_call(ctx, cookie, size);
+			return 0;
+		}
+		*kept = size;
+		if (size >= min_size)
+			return 0;
+		ledger_add(LEDGER_SMALL_ALLOCATIONS, 1);
+		return 1; /* no need to see it return */
+	}
+	struct allocation a = { .address = PT_REGS_RC(ctx), .size = *kept, .entered_ns = NEVER_NESTS };
+	if (!plain) {
+		struct call call;
+		if (!take_call(cookie, &call) || !settle_call(ctx, cookie, &call, &a))
+			return 0;
+	}
+	record_allocation(ctx, cookie, &a);
+	return 0;
+}
+
+/* The same for kernels without sessions. */
+SEC("uprobe")
+int heap_entry(struct pt_regs *ctx)
+{
+	__u64 cookie = bpf_get_attach_cookie(ctx);
+
+	remember_call(ctx, cookie, requested_size(ctx, cookie));
+	return 0;
+}
+
+SEC("uretprobe")
+int heap_return(struct pt_regs *ctx)
+{
+	__u64 cookie = bpf_get_attach_cookie(ctx);
+	struct allocation a;
+	struct call call;
+
+	if (take_call(cookie, &call) && settle_call(ctx, cookie, &call, &a))
+		record_allocation(ctx, cookie, &a);
+	return 0;
+}
+
+SEC("uprobe")
+int heap_free(struct pt_regs *ctx)
+{
+	__u64 cookie = bpf_get_attach_cookie(ctx);
+	__u64 address = argument(ctx, COOKIE_POINTER_ARGUMENT(cookie));
+	struct block block;
+
+	if (!address)
+		return 0;
+	if (take_block(cookie, address, &block))
+		ledger_add(LEDGER_UNMATCHED_FREES, 1);
+	else
+		count_free(&block);
+	return 0;
+}

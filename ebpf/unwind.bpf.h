@@ -1,0 +1,320 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-3-Clause) */
+/* Walks a user stack without frame pointers: the rows of .eh_frame, compiled by the tracer, say for every pc where the
+ * caller's frame begins. docs/unwinding.md explains the tables. */
+#ifndef LEAKHOUND_UNWIND_BPF_H
+#define LEAKHOUND_UNWIND_BPF_H
+
+#define PAGE_SIZE 4096
+#define EMPTY_HASH 0x9E3779B97F4A7C15ULL
+
+/* Sized at load to what the target's modules need, with room for libraries loaded later. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, __u64);
+} rows SEC(".maps");
+
+/* One entry per 4 KiB page of a module: its first row (low half) and the first row after it (high half). */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, __u64);
+} pages SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, MAX_PROCESSES);
+	__type(key, __u32);
+	__type(value, struct process);
+} processes SEC(".maps");
+
+struct walk_buffer {
+	__u32 busy;
+	__u32 window_length;
+	__u64 window_start;
+	struct stack stack;
+	__u64 window[STACK_WINDOW / 8];
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, WALKS_PER_CPU);
+	__type(key, __u32);
+	__type(value, struct walk_buffer);
+} walk_buffers SEC(".maps");
+
+struct walk {
+	__u64 ip, sp, bp;
+	__u64 hash;
+	struct walk_buffer *buffer;
+	struct process *process;
+	__u32 mapping;		/* where the last frame was found: the next is often in the same */
+	__u32 length;
+	__u32 is_return_address;
+	__u32 frame_pointer_steps;
+	__u32 end;
+};
+
+/* Per CPU is not enough: with kernel preemption another thread's probe can start on this CPU before ours has ended. */
+static __always_inline struct walk_buffer *claim_buffer(void)
+{
+	for (__u32 i = 0; i < WALKS_PER_CPU; i++) {
+		__u32 key = i;
+		struct walk_buffer *b = bpf_map_lookup_elem(&walk_buffers, &key);
+		if (b && __sync_val_compare_and_swap(&b->busy, 0, 1) == 0)
+			return b;
+	}
+	return 0;
+}
+
+static __always_inline void release_buffer(struct walk_buffer *b)
+{
+	__sync_val_compare_and_swap(&b->busy, 1, 0);
+}
+
+/* One read of up to 2 KiB costs little more than one of 8 bytes, so the stack is read through a window. It never
+ * crosses a page: a read that fails costs an exception. */
+static __always_inline int read_stack(struct walk_buffer *b, __u64 address, __u64 *value)
+{
+	__u64 offset = address - b->window_start;
+
+	if (offset < b->window_length && !(offset & 7)) {
+		__u32 i = offset >> 3;
+		if (i < STACK_WINDOW / 8) {
+			*value = b->window[i];
+			return 0;
+		}
+	}
+	if (address & 7)
+		return bpf_probe_read_user(value, 8, (void *)address);
+	__u32 length = PAGE_SIZE - (address & (PAGE_SIZE - 1));
+	if (length > STACK_WINDOW)
+		length = STACK_WINDOW;
+	b->window_length = 0;
+	if (bpf_probe_read_user(b->window, length, (void *)address))
+		return -1;
+	b->window_start = address;
+	b->window_length = length;
+	*value = b->window[0];
+	return 0;
+}
+
+/* Where there are no rows (JIT code, assembly without CFI) a frame pointer may still be kept. */
+static __always_inline int step_by_frame_pointer(struct walk *w)
+{
+	__u64 bp, ip;
+
+	if (w->bp < w->sp || (w->bp & 7) || read_stack(w->buffer, w->bp, &bp) ||
+	    read_stack(w->buffer, w->bp + 8, &ip)) {
+		w->end = WALK_NO_ROWS;
+		return 1;
+	}
+	w->frame_pointer_steps++;
+	if (!ip) {
+		w->end = WALK_COMPLETE;
+		return 1;
+	}
+	w->sp = w->bp + 16;
+	w->bp = bp;
+	w->ip = ip;
+	w->is_return_address = 1;
+	return 0;
+}
+
+static __always_inline int step_over_signal(struct walk *w)
+{
+	/* struct rt_sigframe on x86-64: siginfo and ucontext; uc_mcontext's registers start 40 bytes above sp */
+	__u64 registers = w->sp + 40, sp;
+
+	if (read_stack(w->buffer, registers + 10 * 8, &w->bp) || read_stack(w->buffer, registers + 15 * 8, &sp) ||
+	    read_stack(w->buffer, registers + 16 * 8, &w->ip)) {
+		w->end = WALK_UNREADABLE;
+		return 1;
+	}
+	w->sp = sp;
+	w->is_return_address = 0;
+	return 0;
+}
+
+static __always_inline struct mapping *find_mapping(struct walk *w, __u64 pc)
+{
+	struct mapping *m = &w->process->mapping[w->mapping & (MAX_MAPPINGS - 1)];
+
+	if (pc >= m->start && pc < m->end)
+		return m;
+	__u32 low = 0, high = w->process->mapping_count;
+	for (int i = 0; i < MAPPING_SEARCH_STEPS && low < high; i++) {
+		__u32 middle = ((low + high) >> 1) & (MAX_MAPPINGS - 1);
+		if (w->process->mapping[middle].end <= pc)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	w->mapping = low & (MAX_MAPPINGS - 1);
+	m = &w->process->mapping[w->mapping];
+	return pc >= m->start && pc < m->end ? m : 0;
+}
+
+static __always_inline __u64 *find_row(struct mapping *m, __u64 pc)
+{
+	__u64 relative = pc - m->bias;
+	__u32 page = relative / PAGE_SIZE, pc_low = relative & (PAGE_SIZE - 1);
+
+	if (relative / PAGE_SIZE >= m->page_count)
+		return 0;
+	__u32 key = m->first_page + page;
+	__u64 *entry = bpf_map_lookup_elem(&pages, &key);
+	if (!entry)
+		return 0;
+	__u32 low = *entry, high = *entry >> 32;
+	for (int i = 0; i < ROW_SEARCH_STEPS && low < high; i++) {
+		__u32 middle = (low + high) >> 1;
+		__u64 *row = bpf_map_lookup_elem(&rows, &middle);
+		if (!row)
+			return 0;
+		if ((*row & 0xfff) <= pc_low)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	key = low - 1; /* the last row at or before pc, of this page or carried in from an earlier one */
+	return bpf_map_lookup_elem(&rows, &key);
+}
+
+/* One frame up. Returns 1 when the walk is over. */
+static int step(__u32 i, struct walk *w)
+{
+	struct walk_buffer *b = w->buffer;
+	__u32 n = w->length;
+
+	if (n >= MAX_FRAMES) {
+		w->end = WALK_TRUNCATED;
+		return 1;
+	}
+	b->stack.address[n] = w->ip;
+	w->length = n + 1;
+	w->hash = (w->hash ^ w->ip) * EMPTY_HASH;
+	w->hash ^= w->hash >> 29;
+
+	/* a return address may lie behind the function's end, when the call was its last instruction */
+	__u64 pc = w->ip - w->is_return_address;
+	struct mapping *m = find_mapping(w, pc);
+	if (!m) {
+		w->end = WALK_NO_MAPPING;
+		return 1;
+	}
+	if (!m->page_count)
+		return step_by_frame_pointer(w);
+	__u64 *row = find_row(m, pc);
+	if (!row)
+		return step_by_frame_pointer(w);
+
+	__u64 rule = *row, base, cfa, value;
+	__u32 kind = (rule >> 12) & 15;
+	__s64 cfa_offset = (__s64)(__s16)(rule >> 16) * 8, bp_offset = (__s64)(__s16)(rule >> 32) * 8;
+	__s64 add = (__s16)(rule >> 48);
+
+	switch (kind) {
+	case CFA_RSP:
+		cfa = w->sp + cfa_offset;
+		break;
+	case CFA_RBP:
+		cfa = w->bp + cfa_offset;
+		break;
+	case CFA_PLT:
+		cfa = w->sp + 8 + ((__s64)(pc & 15) >= add ? 8 : 0);
+		break;
+	case CFA_DEREF_RSP:
+	case CFA_DEREF_RBP:
+		base = kind == CFA_DEREF_RSP ? w->sp : w->bp;
+		if (read_stack(b, base + cfa_offset, &value)) {
+			w->end = WALK_UNREADABLE;
+			return 1;
+		}
+		cfa = value + add;
+		break;
+	case CFA_SIGNAL:
+		return step_over_signal(w);
+	case CFA_END:
+		w->end = WALK_COMPLETE;
+		return 1;
+	case CFA_NONE:
+		return step_by_frame_pointer(w);
+	default:
+		w->end = WALK_UNSUPPORTED;
+		return 1;
+	}
+
+	/* the stack only shrinks on the way out; anything else is garbage and could go round for ever */
+	if (i && cfa <= w->sp) {
+		w->end = WALK_UNREADABLE;
+		return 1;
+	}
+	if (bp_offset > 0) {
+		w->bp = 0; /* lost */
+	} else if (bp_offset) {
+		if (read_stack(b, cfa + bp_offset, &value)) {
+			w->end = WALK_UNREADABLE;
+			return 1;
+		}
+		w->bp = value;
+	}
+	if (read_stack(b, cfa - 8, &value)) {
+		w->end = WALK_UNREADABLE;
+		return 1;
+	}
+	if (!value) {
+		w->end = WALK_COMPLETE;
+		return 1;
+	}
+	w->ip = value;
+	w->sp = cfa;
+	w->is_return_address = 1;
+	return 0;
+}
+
+/* Walks from the registers given into a claimed buffer. The hash names the stack: it begins with the process's slot and
+ * the function called, so that equal addresses in two programs, or malloc and calloc on one line, stay apart. */
+static __always_inline int walk_stack(struct walk *w, struct pt_regs *registers, __u32 process, __u32 hook)
+{
+	__u32 key = process;
+	struct walk_buffer *b = w->buffer;
+
+	w->process = bpf_map_lookup_elem(&processes, &key);
+	if (!w->process)
+		return -1;
+	w->ip = PT_REGS_IP(registers);
+	w->sp = PT_REGS_SP(registers);
+	w->bp = PT_REGS_FP(registers);
+	w->hash = EMPTY_HASH ^ ((__u64)process << 32 | hook);
+	w->end = WALK_TRUNCATED;
+	w->is_return_address = 1; /* probes see the stack at a function's return */
+
+	b->window_start = w->sp;
+	b->window_length = 0;
+	__u32 length = PAGE_SIZE - (w->sp & (PAGE_SIZE - 1));
+	if (length > STACK_WINDOW)
+		length = STACK_WINDOW;
+	if (!(w->sp & 7) && !bpf_probe_read_user(b->window, length, (void *)w->sp))
+		b->window_length = length;
+
+	bpf_loop(MAX_FRAMES + 1, step, w, 0);
+
+	b->stack.length = w->length;
+	b->stack.process = process;
+	b->stack.end = w->end;
+	b->stack.pad = 0;
+	b->stack.hook = hook;
+	b->stack.pad2 = 0;
+	if (w->frame_pointer_steps)
+		ledger_add(LEDGER_FRAME_POINTER_STEPS, w->frame_pointer_steps);
+	if (w->end != WALK_COMPLETE)
+		ledger_add(LEDGER_WALKS_COMPLETE + w->end, 1);
+	return 0;
+}
+
+#endif
