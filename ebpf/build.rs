@@ -7,7 +7,8 @@ use std::{
     process::Command,
 };
 
-const INSTALL: &str = "install clang 14 or newer and libbpf's headers (Debian: apt-get install clang libbpf-dev), or set CLANG";
+const INSTALL: &str =
+    "install clang 14 or newer and libbpf's headers (Debian: apt-get install clang libbpf-dev), or set CLANG";
 
 fn main() -> Result<(), Box<dyn Error>> {
     let here = PathBuf::from(env::var("CARGO_MANIFEST_DIR")?);
@@ -34,7 +35,11 @@ fn compile(source: &Path, object: &Path, here: &Path) -> Result<(), String> {
     let clang = env::var_os("CLANG").unwrap_or_else(|| "clang".into());
     let architecture = match env::var("CARGO_CFG_TARGET_ARCH").as_deref() {
         Ok("x86_64") => "x86",
-        other => return Err(format!("the eBPF programs know x86_64 only, not {other:?}: stacks and arguments are read from its registers")),
+        other => {
+            return Err(format!(
+                "the eBPF programs know x86_64 only, not {other:?}: stacks and arguments are read from its registers"
+            ));
+        }
     };
     let output = Command::new(&clang)
         .args(["-target", "bpf", "-mcpu=v3", "-g", "-O2", "-Wall", "-Werror"])

@@ -1,1 +1,3 @@
-//! stub
+//! The engine: finds the processes, attaches probes, reads snapshots, symbolizes, and writes a recording.
+
+pub mod bpf;
