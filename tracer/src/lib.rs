@@ -1,3 +1,4 @@
 //! The engine: finds the processes, attaches probes, reads snapshots, symbolizes, and writes a recording.
 
 pub mod bpf;
+pub mod rung;
