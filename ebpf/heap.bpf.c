@@ -52,20 +52,25 @@ struct {
 static bool (*session_is_return)(void) = (void *)100001;
 static __u64 *(*session_cookie)(void) = (void *)100002;
 
+/* The barriers keep clang from choosing an offset into the context first, which the verifier refuses. */
 static __always_inline __u64 argument(struct pt_regs *ctx, __u32 number)
 {
-	switch (number) {
-	case 1:
-		return PT_REGS_PARM1(ctx);
-	case 2:
-		return PT_REGS_PARM2(ctx);
-	case 3:
-		return PT_REGS_PARM3(ctx);
-	case 4:
-		return PT_REGS_PARM4(ctx);
-	default:
-		return 0;
+	__u64 value = 0;
+
+	if (number == 1) {
+		value = PT_REGS_PARM1(ctx);
+		barrier_var(value);
+	} else if (number == 2) {
+		value = PT_REGS_PARM2(ctx);
+		barrier_var(value);
+	} else if (number == 3) {
+		value = PT_REGS_PARM3(ctx);
+		barrier_var(value);
+	} else if (number == 4) {
+		value = PT_REGS_PARM4(ctx);
+		barrier_var(value);
 	}
+	return value;
 }
 
 static __always_inline __u64 requested_size(struct pt_regs *ctx, __u64 cookie)
@@ -81,13 +86,13 @@ static __always_inline __u64 requested_size(struct pt_regs *ctx, __u64 cookie)
 	return size > most ? 0 : size * count; /* on overflow the allocator refuses */
 }
 
-static __always_inline struct counters *find_counters(struct counter_key *key, struct walk_buffer *b)
+static __always_inline struct counters *find_counters(struct counter_key *key, struct walk *w)
 {
 	struct counters *c = bpf_map_lookup_elem(&counters, key);
 	if (c)
 		return c;
-	if (b && !bpf_map_lookup_elem(&stacks, &key->stack) &&
-	    bpf_map_update_elem(&stacks, &key->stack, &b->stack, BPF_ANY))
+	if (!bpf_map_lookup_elem(&stacks, &key->stack) &&
+	    bpf_map_update_elem(&stacks, &key->stack, &w->stack, BPF_ANY))
 		ledger_add(LEDGER_STACKS_FULL, 1);
 	struct counters none = {};
 	bpf_map_update_elem(&counters, key, &none, BPF_NOEXIST);
@@ -136,10 +141,9 @@ struct allocation {
 };
 #define NEVER_NESTS (~0ULL)
 
-static __always_inline void insert_block(struct pt_regs *ctx, __u64 cookie, struct allocation *a, struct walk_buffer *b)
+static __always_inline void insert_block(struct pt_regs *ctx, __u64 cookie, struct allocation *a, struct walk *w)
 {
-	struct walk w = { .buffer = b };
-	if (walk_stack(&w, ctx, COOKIE_PROCESS(cookie), COOKIE_HOOK(cookie)))
+	if (walk_stack(w, ctx, COOKIE_PROCESS(cookie), COOKIE_HOOK(cookie)))
 		return;
 
 	__u64 now = bpf_ktime_get_ns();
@@ -147,13 +151,13 @@ static __always_inline void insert_block(struct pt_regs *ctx, __u64 cookie, stru
 	__u32 tid = bpf_get_current_pid_tgid();
 	struct block block = {
 		.size = a->size,
-		.stack = w.hash,
+		.stack = w->hash,
 		.allocated_ns = now,
 		.cohort = cohort < last_cohort ? cohort : last_cohort,
 		.tid = tid,
 	};
 	struct counter_key counter_key = { .stack = block.stack, .cohort = block.cohort };
-	struct counters *c = find_counters(&counter_key, b);
+	struct counters *c = find_counters(&counter_key, w);
 	if (!c) {
 		ledger_add(LEDGER_COUNTERS_FULL, 1);
 		return;
@@ -182,13 +186,13 @@ static __always_inline void record_allocation(struct pt_regs *ctx, __u64 cookie,
 		ledger_add(LEDGER_SMALL_ALLOCATIONS, 1);
 		return;
 	}
-	struct walk_buffer *b = claim_buffer();
-	if (!b) {
+	struct walk *w = claim_walk();
+	if (!w) {
 		ledger_add(LEDGER_WALKS_BUSY, 1);
 		return;
 	}
-	insert_block(ctx, cookie, a, b);
-	release_buffer(b);
+	insert_block(ctx, cookie, a, w);
+	release_walk(w);
 }
 
 /* Takes a block out. The delete decides who gets it when two threads race. */

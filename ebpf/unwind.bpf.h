@@ -32,10 +32,18 @@ struct {
 	__type(value, struct process);
 } processes SEC(".maps");
 
-struct walk_buffer {
+/* One walk and its result. All of it lies in a map on purpose: what lies on the BPF stack the verifier follows value by
+ * value through every turn of the loop, and gives up. */
+struct walk {
 	__u32 busy;
-	__u32 window_length;
+	__u32 mapping;		/* where the last frame was found: the next is often in the same */
+	__u64 ip, sp, bp;
+	__u64 hash;
+	__u32 is_return_address;
+	__u32 frame_pointer_steps;
 	__u64 window_start;
+	__u32 window_length;
+	__u32 pad;
 	struct stack stack;
 	__u64 window[STACK_WINDOW / 8];
 };
@@ -44,48 +52,41 @@ struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
 	__uint(max_entries, WALKS_PER_CPU);
 	__type(key, __u32);
-	__type(value, struct walk_buffer);
-} walk_buffers SEC(".maps");
+	__type(value, struct walk);
+} walks SEC(".maps");
 
-struct walk {
-	__u64 ip, sp, bp;
-	__u64 hash;
-	struct walk_buffer *buffer;
+struct walker {
+	struct walk *walk;
 	struct process *process;
-	__u32 mapping;		/* where the last frame was found: the next is often in the same */
-	__u32 length;
-	__u32 is_return_address;
-	__u32 frame_pointer_steps;
-	__u32 end;
 };
 
 /* Per CPU is not enough: with kernel preemption another thread's probe can start on this CPU before ours has ended. */
-static __always_inline struct walk_buffer *claim_buffer(void)
+static __always_inline struct walk *claim_walk(void)
 {
 	for (__u32 i = 0; i < WALKS_PER_CPU; i++) {
 		__u32 key = i;
-		struct walk_buffer *b = bpf_map_lookup_elem(&walk_buffers, &key);
-		if (b && __sync_val_compare_and_swap(&b->busy, 0, 1) == 0)
-			return b;
+		struct walk *w = bpf_map_lookup_elem(&walks, &key);
+		if (w && __sync_val_compare_and_swap(&w->busy, 0, 1) == 0)
+			return w;
 	}
 	return 0;
 }
 
-static __always_inline void release_buffer(struct walk_buffer *b)
+static __always_inline void release_walk(struct walk *w)
 {
-	__sync_val_compare_and_swap(&b->busy, 1, 0);
+	__sync_val_compare_and_swap(&w->busy, 1, 0);
 }
 
 /* One read of up to 2 KiB costs little more than one of 8 bytes, so the stack is read through a window. It never
  * crosses a page: a read that fails costs an exception. */
-static __always_inline int read_stack(struct walk_buffer *b, __u64 address, __u64 *value)
+static __always_inline int read_stack(struct walk *w, __u64 address, __u64 *value)
 {
-	__u64 offset = address - b->window_start;
+	__u64 offset = address - w->window_start;
 
-	if (offset < b->window_length && !(offset & 7)) {
+	if (offset < w->window_length && !(offset & 7)) {
 		__u32 i = offset >> 3;
 		if (i < STACK_WINDOW / 8) {
-			*value = b->window[i];
+			*value = w->window[i];
 			return 0;
 		}
 	}
@@ -94,12 +95,12 @@ static __always_inline int read_stack(struct walk_buffer *b, __u64 address, __u6
 	__u32 length = PAGE_SIZE - (address & (PAGE_SIZE - 1));
 	if (length > STACK_WINDOW)
 		length = STACK_WINDOW;
-	b->window_length = 0;
-	if (bpf_probe_read_user(b->window, length, (void *)address))
+	w->window_length = 0;
+	if (bpf_probe_read_user(w->window, length, (void *)address))
 		return -1;
-	b->window_start = address;
-	b->window_length = length;
-	*value = b->window[0];
+	w->window_start = address;
+	w->window_length = length;
+	*value = w->window[0];
 	return 0;
 }
 
@@ -108,14 +109,14 @@ static __always_inline int step_by_frame_pointer(struct walk *w)
 {
 	__u64 bp, ip;
 
-	if (w->bp < w->sp || (w->bp & 7) || read_stack(w->buffer, w->bp, &bp) ||
-	    read_stack(w->buffer, w->bp + 8, &ip)) {
-		w->end = WALK_NO_ROWS;
+	if (w->bp < w->sp || (w->bp & 7) || read_stack(w, w->bp, &bp) ||
+	    read_stack(w, w->bp + 8, &ip)) {
+		w->stack.end = WALK_NO_ROWS;
 		return 1;
 	}
 	w->frame_pointer_steps++;
 	if (!ip) {
-		w->end = WALK_COMPLETE;
+		w->stack.end = WALK_COMPLETE;
 		return 1;
 	}
 	w->sp = w->bp + 16;
@@ -130,9 +131,9 @@ static __always_inline int step_over_signal(struct walk *w)
 	/* struct rt_sigframe on x86-64: siginfo and ucontext; uc_mcontext's registers start 40 bytes above sp */
 	__u64 registers = w->sp + 40, sp;
 
-	if (read_stack(w->buffer, registers + 10 * 8, &w->bp) || read_stack(w->buffer, registers + 15 * 8, &sp) ||
-	    read_stack(w->buffer, registers + 16 * 8, &w->ip)) {
-		w->end = WALK_UNREADABLE;
+	if (read_stack(w, registers + 10 * 8, &w->bp) || read_stack(w, registers + 15 * 8, &sp) ||
+	    read_stack(w, registers + 16 * 8, &w->ip)) {
+		w->stack.end = WALK_UNREADABLE;
 		return 1;
 	}
 	w->sp = sp;
@@ -140,22 +141,22 @@ static __always_inline int step_over_signal(struct walk *w)
 	return 0;
 }
 
-static __always_inline struct mapping *find_mapping(struct walk *w, __u64 pc)
+static __always_inline struct mapping *find_mapping(struct walk *w, struct process *process, __u64 pc)
 {
-	struct mapping *m = &w->process->mapping[w->mapping & (MAX_MAPPINGS - 1)];
+	struct mapping *m = &process->mapping[w->mapping & (MAX_MAPPINGS - 1)];
 
 	if (pc >= m->start && pc < m->end)
 		return m;
-	__u32 low = 0, high = w->process->mapping_count;
+	__u32 low = 0, high = process->mapping_count;
 	for (int i = 0; i < MAPPING_SEARCH_STEPS && low < high; i++) {
 		__u32 middle = ((low + high) >> 1) & (MAX_MAPPINGS - 1);
-		if (w->process->mapping[middle].end <= pc)
+		if (process->mapping[middle].end <= pc)
 			low = middle + 1;
 		else
 			high = middle;
 	}
 	w->mapping = low & (MAX_MAPPINGS - 1);
-	m = &w->process->mapping[w->mapping];
+	m = &process->mapping[w->mapping];
 	return pc >= m->start && pc < m->end ? m : 0;
 }
 
@@ -186,25 +187,25 @@ static __always_inline __u64 *find_row(struct mapping *m, __u64 pc)
 }
 
 /* One frame up. Returns 1 when the walk is over. */
-static int step(__u32 i, struct walk *w)
+static int step(__u32 i, struct walker *walker)
 {
-	struct walk_buffer *b = w->buffer;
-	__u32 n = w->length;
+	struct walk *w = walker->walk;
+	__u32 n = w->stack.length;
 
 	if (n >= MAX_FRAMES) {
-		w->end = WALK_TRUNCATED;
+		w->stack.end = WALK_TRUNCATED;
 		return 1;
 	}
-	b->stack.address[n] = w->ip;
-	w->length = n + 1;
+	w->stack.address[n] = w->ip;
+	w->stack.length = n + 1;
 	w->hash = (w->hash ^ w->ip) * EMPTY_HASH;
 	w->hash ^= w->hash >> 29;
 
 	/* a return address may lie behind the function's end, when the call was its last instruction */
 	__u64 pc = w->ip - w->is_return_address;
-	struct mapping *m = find_mapping(w, pc);
+	struct mapping *m = find_mapping(w, walker->process, pc);
 	if (!m) {
-		w->end = WALK_NO_MAPPING;
+		w->stack.end = WALK_NO_MAPPING;
 		return 1;
 	}
 	if (!m->page_count)
@@ -231,8 +232,8 @@ static int step(__u32 i, struct walk *w)
 	case CFA_DEREF_RSP:
 	case CFA_DEREF_RBP:
 		base = kind == CFA_DEREF_RSP ? w->sp : w->bp;
-		if (read_stack(b, base + cfa_offset, &value)) {
-			w->end = WALK_UNREADABLE;
+		if (read_stack(w, base + cfa_offset, &value)) {
+			w->stack.end = WALK_UNREADABLE;
 			return 1;
 		}
 		cfa = value + add;
@@ -240,35 +241,35 @@ static int step(__u32 i, struct walk *w)
 	case CFA_SIGNAL:
 		return step_over_signal(w);
 	case CFA_END:
-		w->end = WALK_COMPLETE;
+		w->stack.end = WALK_COMPLETE;
 		return 1;
 	case CFA_NONE:
 		return step_by_frame_pointer(w);
 	default:
-		w->end = WALK_UNSUPPORTED;
+		w->stack.end = WALK_UNSUPPORTED;
 		return 1;
 	}
 
 	/* the stack only shrinks on the way out; anything else is garbage and could go round for ever */
 	if (i && cfa <= w->sp) {
-		w->end = WALK_UNREADABLE;
+		w->stack.end = WALK_UNREADABLE;
 		return 1;
 	}
 	if (bp_offset > 0) {
 		w->bp = 0; /* lost */
 	} else if (bp_offset) {
-		if (read_stack(b, cfa + bp_offset, &value)) {
-			w->end = WALK_UNREADABLE;
+		if (read_stack(w, cfa + bp_offset, &value)) {
+			w->stack.end = WALK_UNREADABLE;
 			return 1;
 		}
 		w->bp = value;
 	}
-	if (read_stack(b, cfa - 8, &value)) {
-		w->end = WALK_UNREADABLE;
+	if (read_stack(w, cfa - 8, &value)) {
+		w->stack.end = WALK_UNREADABLE;
 		return 1;
 	}
 	if (!value) {
-		w->end = WALK_COMPLETE;
+		w->stack.end = WALK_COMPLETE;
 		return 1;
 	}
 	w->ip = value;
@@ -277,43 +278,42 @@ static int step(__u32 i, struct walk *w)
 	return 0;
 }
 
-/* Walks from the registers given into a claimed buffer. The hash names the stack: it begins with the process's slot and
+/* Walks from the registers given into a claimed walk. The hash names the stack: it begins with the process's slot and
  * the function called, so that equal addresses in two programs, or malloc and calloc on one line, stay apart. */
 static __always_inline int walk_stack(struct walk *w, struct pt_regs *registers, __u32 process, __u32 hook)
 {
-	__u32 key = process;
-	struct walk_buffer *b = w->buffer;
+	struct walker walker = { .walk = w, .process = bpf_map_lookup_elem(&processes, &process) };
 
-	w->process = bpf_map_lookup_elem(&processes, &key);
-	if (!w->process)
+	if (!walker.process)
 		return -1;
+	w->mapping = 0;
 	w->ip = PT_REGS_IP(registers);
 	w->sp = PT_REGS_SP(registers);
 	w->bp = PT_REGS_FP(registers);
 	w->hash = EMPTY_HASH ^ ((__u64)process << 32 | hook);
-	w->end = WALK_TRUNCATED;
 	w->is_return_address = 1; /* probes see the stack at a function's return */
+	w->frame_pointer_steps = 0;
+	w->stack.length = 0;
+	w->stack.process = process;
+	w->stack.end = WALK_TRUNCATED;
+	w->stack.pad = 0;
+	w->stack.hook = hook;
+	w->stack.pad2 = 0;
 
-	b->window_start = w->sp;
-	b->window_length = 0;
+	w->window_start = w->sp;
+	w->window_length = 0;
 	__u32 length = PAGE_SIZE - (w->sp & (PAGE_SIZE - 1));
 	if (length > STACK_WINDOW)
 		length = STACK_WINDOW;
-	if (!(w->sp & 7) && !bpf_probe_read_user(b->window, length, (void *)w->sp))
-		b->window_length = length;
+	if (!(w->sp & 7) && !bpf_probe_read_user(w->window, length, (void *)w->sp))
+		w->window_length = length;
 
-	bpf_loop(MAX_FRAMES + 1, step, w, 0);
+	bpf_loop(MAX_FRAMES + 1, step, &walker, 0);
 
-	b->stack.length = w->length;
-	b->stack.process = process;
-	b->stack.end = w->end;
-	b->stack.pad = 0;
-	b->stack.hook = hook;
-	b->stack.pad2 = 0;
 	if (w->frame_pointer_steps)
 		ledger_add(LEDGER_FRAME_POINTER_STEPS, w->frame_pointer_steps);
-	if (w->end != WALK_COMPLETE)
-		ledger_add(LEDGER_WALKS_COMPLETE + w->end, 1);
+	if (w->stack.end != WALK_COMPLETE)
+		ledger_add(LEDGER_WALKS_COMPLETE + w->stack.end, 1);
 	return 0;
 }
 

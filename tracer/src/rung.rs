@@ -210,6 +210,14 @@ fn attach_perf_events(
     Ok(Attachment::PerfEvents(links))
 }
 
+/// Programs of [`PROBE`] that do nothing, for the benchmark's floor: the cost of the traps alone.
+pub const EMPTY: ProgramNames = ProgramNames {
+    session: "empty_session",
+    entry: "empty_entry",
+    at_return: "empty_return",
+    free: "empty_entry",
+};
+
 const SELF_TEST: ProgramNames = ProgramNames {
     session: "probe_session",
     entry: "probe_entry",

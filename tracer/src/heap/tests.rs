@@ -1,0 +1,21 @@
+use super::*;
+
+#[test]
+fn every_rung_loads() {
+    if !rustix::process::geteuid().is_root() {
+        assert!(std::env::var_os("CI").is_none(), "CI must run this as root");
+        eprintln!("SKIPPED: probing needs root");
+        return;
+    }
+    let constants = Constants { cohort: Duration::from_secs(1), min_size: 0 };
+    let capacity = Capacity { blocks: 1024, counters: 1024, stacks: 64, rows: 16, pages: 16 };
+    for rung in Rung::LADDER {
+        let t = std::time::Instant::now();
+        let heap =
+            Heap::load(rung, constants, capacity).unwrap_or_else(|why| panic!("{}: {why}", rung.name()));
+        eprintln!("{} {:?}", rung.name(), t.elapsed());
+        assert!(heap.counters().unwrap().is_empty());
+        assert!(heap.stack(1).unwrap().is_none());
+        assert!(heap.ledger().unwrap().values().all(|count| *count == 0));
+    }
+}
