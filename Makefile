@@ -1,0 +1,57 @@
+# Everything a person or a pipeline does here; `make help` lists it. Set-up comes by itself (setup.sh).
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+export PATH := $(CURDIR)/target/node/node_modules/node/bin:$(HOME)/.cargo/bin:$(PATH)
+
+TARGET := $(or $(CARGO_TARGET_DIR),target)
+EXAMPLES := target/examples
+LEAKHOUND := target/release/leakhound
+WEB := report/web
+# Probes need root; everything else does not.
+SUDO := $(if $(filter-out 0,$(shell id -u)),sudo)
+
+.PHONY: help
+help: ## List these targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' Makefile
+
+.PHONY: demo
+demo: build ## Investigate examples/seed.c for ten seconds: prints the result, writes report.html
+	$(MAKE) --no-print-directory --silent -C examples OUT=$(CURDIR)/$(EXAMPLES) c
+	$(SUDO) $(LEAKHOUND) run --duration 10s --interval 1s --html report.html -- $(EXAMPLES)/seed
+	@echo 'The whole report: open report.html in a browser.'
+
+.PHONY: build
+build: setup-build ## Build target/release/leakhound
+	cargo build --release --package leakhound
+ifneq ($(TARGET),target)
+	install -D $(TARGET)/release/leakhound $(LEAKHOUND)
+endif
+
+.PHONY: test
+test: lint ## Lint, then run every test: rules, real eBPF as root, the page in a real browser
+	cargo test --workspace
+	cd $(WEB) && npm run --silent test
+
+.PHONY: lint
+lint: setup-test $(WEB)/node_modules/.package-lock.json ## Check format, lints, dependencies, documentation, and that the built page is current
+	cargo fmt --all --check
+	cargo fmt --all --check --manifest-path examples/Cargo.toml
+	cargo clippy --workspace --all-targets -- --deny warnings
+	cargo clippy --workspace --manifest-path examples/Cargo.toml --target-dir $(EXAMPLES)/cargo -- --deny warnings
+	cargo deny --log-level error check bans licenses sources
+	RUSTDOCFLAGS='--deny warnings' cargo doc --workspace --no-deps --quiet
+	cd $(WEB) && npm run --silent check-built
+
+$(WEB)/node_modules/.package-lock.json: $(WEB)/package-lock.json | setup-test
+	cd $(WEB) && npm ci --silent
+	touch $@
+
+.PHONY: clean
+clean: ## Remove everything that was built
+	cargo clean
+	rm -rf report.html target $(WEB)/node_modules
+
+.PHONY: setup-build setup-test setup-fuzz
+setup-build setup-test setup-fuzz: setup-%:
+	@./setup.sh $*
