@@ -1,6 +1,13 @@
 //! The engine: finds the processes, attaches probes, reads snapshots, symbolizes, and writes a recording.
 
+pub mod accounting;
 pub mod bpf;
 pub mod heap;
+pub mod image;
+pub mod launch;
+pub mod locate;
+pub mod maps;
+pub mod process;
 pub mod rung;
+pub mod tally;
 pub mod unwind_maps;
