@@ -10,4 +10,5 @@ pub mod maps;
 pub mod process;
 pub mod rung;
 pub mod tally;
+pub mod unwind;
 pub mod unwind_maps;

@@ -23,7 +23,7 @@ use object::ReadRef;
 use thiserror::Error;
 
 use self::{
-    functions::{Function, Functions, Source, Work},
+    functions::{Functions, Source, Work},
     rows::Builder,
 };
 
@@ -99,7 +99,9 @@ pub enum UnwindError {
     #[error("not a 64-bit x86 ELF file ({0}): its stacks cannot be walked")]
     Machine(String),
     /// A program built without, or stripped of, .eh_frame and .debug_frame.
-    #[error("no unwind information (.eh_frame or .debug_frame); build with -fasynchronous-unwind-tables or -fno-omit-frame-pointer")]
+    #[error(
+        "no unwind information (.eh_frame or .debug_frame); build with -fasynchronous-unwind-tables or -fno-omit-frame-pointer"
+    )]
     Missing,
     /// The index .eh_frame_hdr, the only way to .eh_frame in a file without section headers, is damaged.
     #[error("cannot read .eh_frame_hdr: {0}")]
@@ -156,8 +158,9 @@ pub fn compile<'a, R: ReadRef<'a>>(data: R) -> Result<UnwindTable, UnwindError> 
     let mut work = Work::for_bytes(sections.eh_frame.bytes.len() + sections.debug_frame.bytes.len());
     let mut debug_frame = DebugFrame::new(&sections.debug_frame.bytes, LittleEndian);
     debug_frame.set_address_size(8);
-    let mut eh_frame = Functions::new(EhFrame::new(&sections.eh_frame.bytes, LittleEndian), &bases);
-    let mut debug_frame = Functions::new(debug_frame, &debug_bases);
+    let mut debug_frame = Functions::new(debug_frame, &sections.debug_frame.bytes, &debug_bases);
+    let eh_frame = EhFrame::new(&sections.eh_frame.bytes, LittleEndian);
+    let mut eh_frame = Functions::new(eh_frame, &sections.eh_frame.bytes, &bases);
 
     let mut stats = UnwindStats::default();
     let mut list = Vec::new();
@@ -171,12 +174,12 @@ pub fn compile<'a, R: ReadRef<'a>>(data: R) -> Result<UnwindTable, UnwindError> 
         .ok_or(UnwindError::TooSpread { first: first.start, last: last.end })?;
     let mut covered = first_address;
     for function in &list {
-        table.gap(covered..function.start);
+        table.gap(covered..function.start)?;
         match function.source {
             Source::EhFrame => eh_frame.compile(*function, &mut table, &mut work, &mut stats)?,
             Source::DebugFrame => debug_frame.compile(*function, &mut table, &mut work, &mut stats)?,
         }
         covered = function.end;
     }
-    Ok(table.finish(covered, stats))
+    table.finish(covered, stats)
 }
