@@ -25,7 +25,7 @@ enum operation {
 	OP_RESIZE = 3,		/* stays in place, returns the new size (xallocx) */
 	OP_FREE = 4,
 };
-/* cookie bits: hook 0-15, operation 16-19, size argument 20-22, count argument 23-25, pointer argument 26-28, nests 29,
+/* cookie bits: hook 0-15, operation 16-19, size argument 20-22, count argument 23-25, pointer argument 26-28,
  * process slot 32-47. Arguments are numbered from 1; 0 is none. A link belongs to one process, so the cookie can name
  * its slot: no look-up by pid, which would depend on the pid namespace. */
 #define COOKIE_HOOK(c) ((__u16)(c))
@@ -33,7 +33,6 @@ enum operation {
 #define COOKIE_SIZE_ARGUMENT(c) (((c) >> 20) & 7)
 #define COOKIE_COUNT_ARGUMENT(c) (((c) >> 23) & 7)
 #define COOKIE_POINTER_ARGUMENT(c) (((c) >> 26) & 7)
-#define COOKIE_NESTS(c) (((c) >> 29) & 1)
 #define COOKIE_PROCESS(c) ((__u16)((c) >> 32))
 
 /* ---- blocks and counters ---- */

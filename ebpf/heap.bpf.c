@@ -137,9 +137,8 @@ static __always_inline void settle_old_block(struct block_key *key, __u32 tid, _
 struct allocation {
 	__u64 address;
 	__u64 size;
-	__u64 entered_ns;	/* when the call began; NEVER_NESTS when nothing can have been recorded inside it */
+	__u64 entered_ns;	/* when the call began */
 };
-#define NEVER_NESTS (~0ULL)
 
 static __always_inline void insert_block(struct pt_regs *ctx, __u64 cookie, struct allocation *a, struct walk *w)
 {
@@ -288,31 +287,53 @@ static __always_inline bool take_call(__u64 cookie, struct call *call)
 	return true;
 }
 
-/* Both ends in one program: what a plain malloc leaves for its return fits the session's own 8 bytes. */
+/* What a plain allocation leaves for its return fits the session's own 8 bytes: the size, and when it began in units of
+ * 256 ns, modulo 4.3 s. Larger sizes go the long way. */
+#define KEPT_SIZE_BITS 40
+#define KEPT_SIZE_MASK ((1ULL << KEPT_SIZE_BITS) - 1)
+#define KEPT_ELSEWHERE (~0ULL)
+
+static __always_inline __u64 keep(__u64 size)
+{
+	return (bpf_ktime_get_ns() >> 8) << KEPT_SIZE_BITS | size;
+}
+
+static __always_inline __u64 kept_since(__u64 kept)
+{
+	__u64 now = bpf_ktime_get_ns();
+	__u64 elapsed = ((now >> 8) - (kept >> KEPT_SIZE_BITS)) & ((1ULL << (64 - KEPT_SIZE_BITS)) - 1);
+
+	return now - (elapsed << 8);
+}
+
+/* Both ends in one program. */
 SEC("uprobe")
 int heap_session(struct pt_regs *ctx)
 {
 	__u64 cookie = bpf_get_attach_cookie(ctx);
-	bool plain = COOKIE_OPERATION(cookie) == OP_ALLOCATE && !COOKIE_NESTS(cookie);
 	__u64 *kept = session_cookie();
 
 	if (!session_is_return()) {
 		__u64 size = requested_size(ctx, cookie);
-		if (!plain) {
+		if (COOKIE_OPERATION(cookie) != OP_ALLOCATE || size >= KEPT_SIZE_MASK) {
+			*kept = KEPT_ELSEWHERE;
 			remember_call(ctx, cookie, size);
 			return 0;
 		}
-		*kept = size;
+		*kept = keep(size);
 		if (size >= min_size)
 			return 0;
 		ledger_add(LEDGER_SMALL_ALLOCATIONS, 1);
 		return 1; /* no need to see it return */
 	}
-	struct allocation a = { .address = PT_REGS_RC(ctx), .size = *kept, .entered_ns = NEVER_NESTS };
-	if (!plain) {
+	struct allocation a = { .address = PT_REGS_RC(ctx) };
+	if (*kept == KEPT_ELSEWHERE) {
 		struct call call;
 		if (!take_call(cookie, &call) || !settle_call(ctx, cookie, &call, &a))
 			return 0;
+	} else {
+		a.size = *kept & KEPT_SIZE_MASK;
+		a.entered_ns = kept_since(*kept);
 	}
 	record_allocation(ctx, cookie, &a);
 	return 0;

@@ -36,8 +36,6 @@ pub struct Shape {
     pub count: u8,
     /// The old block, the block to free, or where the result goes.
     pub pointer: u8,
-    /// Calls another hooked function of the same allocator on its way: the inner call must not count.
-    pub nests: bool,
 }
 
 impl Shape {
@@ -49,7 +47,6 @@ impl Shape {
             | (self.size as u64) << 20
             | (self.count as u64) << 23
             | (self.pointer as u64) << 26
-            | (self.nests as u64) << 29
     }
 }
 
