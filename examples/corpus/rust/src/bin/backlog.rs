@@ -6,9 +6,11 @@ use std::time::Duration;
 
 use corpus::Pace;
 
+/// Makes a job and sends it: the channel's own blocks belong to the backlog too.
 #[inline(never)]
-fn make_job(round: u64) -> Vec<u8> {
-    vec![1; 200 + usize::try_from(round % 50).unwrap_or(0)]
+fn submit_job(round: u64, send: impl FnOnce(Vec<u8>) -> bool) {
+    let sent = send(vec![1; 200 + usize::try_from(round % 50).unwrap_or(0)]);
+    assert!(sent, "the consumer lives as long as the program");
 }
 
 /// Does 100 jobs a second.
@@ -26,8 +28,10 @@ fn main() {
     let bounded = pace.variant() == "bounded";
     thread::spawn(move || consume(if bounded { bounded_jobs } else { jobs }));
     while let Some(round) = pace.next_round() {
-        let job = make_job(round);
-        let sent = if bounded { bounded_sender.send(job).is_ok() } else { sender.send(job).is_ok() };
-        assert!(sent, "the consumer lives as long as the program");
+        if bounded {
+            submit_job(round, |job| bounded_sender.send(job).is_ok());
+        } else {
+            submit_job(round, |job| sender.send(job).is_ok());
+        }
     }
 }
