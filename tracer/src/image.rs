@@ -158,6 +158,11 @@ impl Image {
         Self::parse(name, Content::File(file))
     }
 
+    /// Takes a file that is open already, under a name for messages.
+    pub fn from_file(name: &str, file: File) -> Result<Self, ImageError> {
+        Self::parse(name.to_owned(), Content::File(file))
+    }
+
     fn parse(path: String, content: Content) -> Result<Self, ImageError> {
         let mut image = Self { path, build_id: None, content, segments: Vec::new() };
         let cache = image.data();
@@ -254,7 +259,7 @@ fn open_mapped(
 }
 
 /// A plain open of `/proc/PID/root/LINK` would follow an absolute link into our own root.
-fn open_in_root(pid: u32, path: &Path) -> io::Result<File> {
+pub(crate) fn open_in_root(pid: u32, path: &Path) -> io::Result<File> {
     let root = openat(
         CWD,
         format!("/proc/{pid}/root"),

@@ -11,6 +11,7 @@ pub mod maps;
 pub mod placement;
 pub mod process;
 pub mod rung;
+pub mod symbolize;
 pub mod tally;
 pub mod unwind;
 pub mod unwind_maps;
