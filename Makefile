@@ -47,6 +47,21 @@ $(WEB)/node_modules/.package-lock.json: $(WEB)/package-lock.json | setup-test
 	cd $(WEB) && npm ci --silent
 	touch $@
 
+.PHONY: score
+INTO ?= target/score
+score: build ## Record and judge the planted programs: precision and recall; ONLY=name for some, INTO=folder to keep recordings
+	cargo build --quiet --package leakhound-report --example score
+	$(SUDO) env PATH="$$PATH" HOME="$$HOME" $(TARGET)/debug/examples/score --recordings '$(INTO)' --only '$(ONLY)'
+
+.PHONY: fuzz
+FUZZ_SECONDS ?= 60
+fuzz: setup-fuzz ## Fuzz every parser of hostile input, each for FUZZ_SECONDS=60
+	for folder in report/fuzz tracer/fuzz; do \
+		for target in $$(cargo fuzz list --fuzz-dir $$folder); do \
+			cargo fuzz run --fuzz-dir $$folder --sanitizer none $$target -- -max_total_time=$(FUZZ_SECONDS); \
+		done; \
+	done
+
 .PHONY: clean
 clean: ## Remove everything that was built
 	cargo clean
