@@ -2,8 +2,16 @@
 //!
 //! This is also the JSON that other tools read: `leakhound-analysis/1`, camelCase, sizes in bytes, times in seconds.
 
+mod alert;
+mod analyze;
+mod frames;
+mod peak;
+mod series;
+mod totals;
+
 use std::collections::BTreeMap;
 
+pub use analyze::{Options, analyze};
 use serde::{Deserialize, Serialize};
 
 use crate::recording::{Mode, Source};

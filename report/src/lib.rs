@@ -2,3 +2,5 @@
 
 pub mod analysis;
 pub mod recording;
+
+pub use analysis::{Options, analyze};

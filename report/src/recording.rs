@@ -9,9 +9,20 @@
 //!
 //! Times are nanoseconds since the start of the run; the header holds the one wall-clock anchor. Sizes are bytes.
 
+mod assemble;
+mod history;
+mod reader;
+mod skipped;
+mod writer;
+
 use std::collections::BTreeMap;
 
+pub use assemble::{NoHeader, Recording};
+pub use history::History;
+pub use reader::{Limits, ReadError, is_recording, read, read_within};
 use serde::{Deserialize, Serialize};
+pub use skipped::{Skip, Skipped};
+pub use writer::Writer;
 
 /// The value of [`Header::format`] that this version writes and reads.
 pub const FORMAT: &str = "leakhound/1";
