@@ -7,8 +7,8 @@
 #define MAX_FRAMES 96
 /* Executable mappings of one process that the unwinder knows; node has 40, a JVM with JIT segments about 60. */
 #define MAX_MAPPINGS 512
-/* Processes followed at once. */
-#define MAX_PROCESSES 64
+/* Processes followed in one investigation, those that ended included. */
+#define MAX_PROCESSES 256
 /* Bytes of the user's stack copied in one read. */
 #define STACK_WINDOW 2048
 /* Walks that may run on one CPU at once: a probe can be preempted by another thread's probe. */
@@ -92,7 +92,9 @@ struct stack {
 };
 
 /* ---- unwind tables ---- */
-/* One row: pc_low:12 | cfa:4 | cfa_offset/8:16 | rbp_offset/8:16 | add:16. It holds from its pc to the next row's. */
+/* One row: pc_low:12 | cfa:4 | cfa_offset/8:16 | rbp_offset/8:16 | add:16. It holds from its pc to the next row's.
+ * For CFA_RSP and CFA_RBP, add counts LARGE_FRAME bytes on top of the offset: some functions keep a megabyte of buffers. */
+#define LARGE_FRAME (512 * 1024)
 enum cfa {
 	CFA_NONE = 0,		/* no unwind information: try the frame pointer */
 	CFA_RSP = 1,		/* rsp + offset */
@@ -103,6 +105,7 @@ enum cfa {
 	CFA_SIGNAL = 6,		/* a signal frame: the interrupted registers lie at rsp + 40 */
 	CFA_END = 7,		/* the outermost function */
 	CFA_UNSUPPORTED = 8,
+	CFA_REALIGNED = 9,	/* *(rbp + offset) + add, and the caller's rbp lies at *rbp: GCC's frames with a realigned stack */
 };
 struct mapping {
 	__u64 start, end;

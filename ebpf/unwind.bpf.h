@@ -221,16 +221,17 @@ static int step(__u32 i, struct walker *walker)
 
 	switch (kind) {
 	case CFA_RSP:
-		cfa = w->sp + cfa_offset;
+		cfa = w->sp + cfa_offset + add * LARGE_FRAME;
 		break;
 	case CFA_RBP:
-		cfa = w->bp + cfa_offset;
+		cfa = w->bp + cfa_offset + add * LARGE_FRAME;
 		break;
 	case CFA_PLT:
 		cfa = w->sp + 8 + ((__s64)(pc & 15) >= add ? 8 : 0);
 		break;
 	case CFA_DEREF_RSP:
 	case CFA_DEREF_RBP:
+	case CFA_REALIGNED:
 		base = kind == CFA_DEREF_RSP ? w->sp : w->bp;
 		if (read_stack(w, base + cfa_offset, &value)) {
 			w->stack.end = WALK_UNREADABLE;
@@ -257,8 +258,8 @@ static int step(__u32 i, struct walker *walker)
 	}
 	if (bp_offset > 0) {
 		w->bp = 0; /* lost */
-	} else if (bp_offset) {
-		if (read_stack(w, cfa + bp_offset, &value)) {
+	} else if (bp_offset || kind == CFA_REALIGNED) {
+		if (read_stack(w, kind == CFA_REALIGNED ? w->bp : cfa + bp_offset, &value)) {
 			w->stack.end = WALK_UNREADABLE;
 			return 1;
 		}

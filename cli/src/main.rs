@@ -1,1 +1,85 @@
-fn main(){}
+//! `leakhound`: which call stacks leak memory, how sure are we, and where in the source are they?
+//!
+//! ```text
+//! args      the command line as typed
+//! run       a live investigation           -> outputs -> table
+//! report    a recording or a memleak log   -> outputs -> table
+//! diff      two of those
+//! doctor    what this machine allows
+//! ```
+
+mod args;
+mod destination;
+mod doctor;
+mod human;
+mod manual;
+mod outputs;
+mod progress;
+mod report;
+mod run;
+mod table;
+
+use std::{
+    io::{self, Write},
+    process::ExitCode,
+};
+
+use clap::{CommandFactory, Parser};
+use tracing_subscriber::{EnvFilter, fmt};
+
+use args::{Cli, Command};
+
+/// The investigation worked, but `--fail-on` was met.
+const FOUND: u8 = 3;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    log(cli.verbose);
+    let result = match cli.command {
+        Command::Run(run) => run::run(&run),
+        Command::Report(report) => report::report(&report),
+        Command::Doctor(doctor) => doctor::doctor(&doctor),
+        Command::Completions { shell } => {
+            clap_complete::generate(shell, &mut Cli::command(), "leakhound", &mut io::stdout());
+            Ok(Outcome::Worked)
+        }
+        Command::Man { directory } => manual::write(&directory),
+    };
+    match result {
+        Ok(Outcome::Worked) => ExitCode::SUCCESS,
+        Ok(Outcome::Found) => ExitCode::from(FOUND),
+        Err(error) if is_closed_pipe(&error) => ExitCode::SUCCESS,
+        Err(error) => {
+            // One line: why, and what to do.
+            let _ = writeln!(io::stderr(), "leakhound: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// How a command ended that did its work.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    /// It worked.
+    Worked,
+    /// It worked, and found what `--fail-on` asks about.
+    Found,
+}
+
+/// `leakhound report ... | head` is no failure.
+fn is_closed_pipe(error: &anyhow::Error) -> bool {
+    error
+        .chain()
+        .filter_map(|cause| cause.downcast_ref::<io::Error>())
+        .any(|cause| cause.kind() == io::ErrorKind::BrokenPipe)
+}
+
+fn log(verbose: u8) {
+    let level = match verbose {
+        0 => "warn",
+        1 => "leakhound=debug,leakhound_tracer=debug,info",
+        _ => "trace",
+    };
+    let filter = EnvFilter::try_from_env("LEAKHOUND_LOG").unwrap_or_else(|_unset| EnvFilter::new(level));
+    fmt().with_env_filter(filter).with_writer(io::stderr).without_time().init();
+}

@@ -6,8 +6,8 @@ use aya::Pod;
 pub const MAX_FRAMES: usize = 96;
 /// Executable mappings of one process that the unwinder knows.
 pub const MAX_MAPPINGS: usize = 512;
-/// Processes followed at once.
-pub const MAX_PROCESSES: usize = 64;
+/// Processes followed in one investigation, those that ended included.
+pub const MAX_PROCESSES: usize = 256;
 
 /// What an allocator function does with memory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -164,6 +164,8 @@ pub enum Cfa {
     End = 7,
     /// A rule no row can express.
     Unsupported = 8,
+    /// `*(rbp + offset) + add`, and the caller's rbp lies at `*rbp`: GCC's frames with a realigned stack.
+    Realigned = 9,
 }
 
 /// One row of an unwind table: valid from its pc to the next row's.
@@ -177,7 +179,8 @@ pub struct Row {
     pub pc_low: u16,
     /// How to find the CFA.
     pub cfa: Cfa,
-    /// Bytes added to the base register, a multiple of 8.
+    /// Bytes added to the base register, a multiple of 8. Beyond 256 KiB only with [`Cfa::Rsp`] and [`Cfa::Rbp`], where
+    /// `add` is 0 here and takes the upper bits of the packed offset.
     pub cfa_offset: i32,
     /// Where the caller's rbp was saved, relative to the CFA, a multiple of 8.
     pub rbp_offset: i32,
@@ -264,14 +267,23 @@ pub const LEDGER_LENGTH: usize = 32;
 impl Row {
     /// The row as the kernel side reads it, or `None` when an offset does not fit.
     pub fn pack(self) -> Option<u64> {
-        let eighth = |bytes: i32| (bytes % 8 == 0).then(|| i16::try_from(bytes / 8).ok()).flatten();
-        let [cfa_offset, rbp_offset] = [eighth(self.cfa_offset)?, eighth(self.rbp_offset)?];
+        let eighths = |bytes: i32| (bytes % 8 == 0).then_some(bytes / 8);
+        let cfa_offset = eighths(self.cfa_offset)?;
+        let (cfa_offset, add) = match self.cfa {
+            Cfa::Rsp | Cfa::Rbp => {
+                let [low, next, ..] = cfa_offset.to_le_bytes();
+                let low = i16::from_le_bytes([low, next]);
+                (low, i16::try_from((cfa_offset - i32::from(low)) >> 16).ok()?)
+            }
+            _ => (i16::try_from(cfa_offset).ok()?, self.add),
+        };
+        let rbp_offset = i16::try_from(eighths(self.rbp_offset)?).ok()?;
         Some(
             u64::from(self.pc_low & 0xfff)
                 | (self.cfa as u64) << 12
                 | u64::from(cfa_offset.cast_unsigned()) << 16
                 | u64::from(rbp_offset.cast_unsigned()) << 32
-                | u64::from(self.add.cast_unsigned()) << 48,
+                | u64::from(add.cast_unsigned()) << 48,
         )
     }
 }

@@ -2,15 +2,24 @@
 
 pub mod accounting;
 pub mod allocator;
+pub mod attachment;
+pub mod blocks;
 pub mod bpf;
+pub mod calibrate;
+pub mod capabilities;
+pub mod followed;
 pub mod heap;
 pub mod image;
+pub mod investigation;
 pub mod launch;
 pub mod locate;
 pub mod maps;
+pub mod modules;
 pub mod placement;
 pub mod process;
 pub mod rung;
+pub mod settings;
+pub mod stacks;
 pub mod symbolize;
 pub mod tally;
 pub mod unwind;

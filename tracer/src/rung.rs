@@ -255,7 +255,7 @@ pub fn prove(rung: Rung) -> Result<(), RungError> {
 }
 
 /// File offset, in our own program, of an address in it.
-fn own_offset(address: u64) -> Result<u64, RungError> {
+pub(crate) fn own_offset(address: u64) -> Result<u64, RungError> {
     let maps = Process::myself().and_then(|own| own.maps()).map_err(|_unreadable| RungError::OwnCode)?;
     maps.iter()
         .find(|map| {

@@ -59,7 +59,9 @@ mod tests {
     fn cohorts_are_whole_intervals_and_at_most_32() {
         let cohort = |duration, interval| {
             let duration = Duration::from_secs(duration);
-            Settings { duration, interval: Duration::from_secs(interval), ..Settings::default() }.cohort().as_secs()
+            Settings { duration, interval: Duration::from_secs(interval), ..Settings::default() }
+                .cohort()
+                .as_secs()
         };
         assert_eq!(cohort(10, 1), 1);
         assert_eq!(cohort(32, 1), 1);

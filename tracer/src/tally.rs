@@ -11,6 +11,8 @@ pub struct Tally {
     last: HashMap<CounterKey, Counters>,
     stacks: BTreeMap<u32, BTreeMap<u32, Counters>>,
     sum: Counters,
+    /// Changed other than by a reading: goes out with the next one.
+    retired: BTreeMap<u32, BTreeSet<u32>>,
 }
 
 impl Tally {
@@ -21,7 +23,7 @@ impl Tally {
         reading: &[(CounterKey, Counters)],
         mut id_of: impl FnMut(u64) -> u32,
     ) -> Vec<StackCounters> {
-        let mut changed: BTreeMap<u32, BTreeSet<u32>> = BTreeMap::new();
+        let mut changed = std::mem::take(&mut self.retired);
         for (key, now) in reading {
             let before = self.last.insert(*key, *now).unwrap_or_default();
             if before == *now {
@@ -34,6 +36,20 @@ impl Tally {
             changed.entry(id).or_default().insert(key.cohort);
         }
         changed.into_iter().map(|(id, cohorts)| self.record(id, &cohorts)).collect()
+    }
+
+    /// Counts what is live of these stacks as freed: their process is gone, and its memory with it.
+    pub fn retire(&mut self, hashes: &[u64], id_of: impl Fn(u64) -> Option<u32>) {
+        for (key, counters) in &self.last {
+            let Some(id) = id_of(key.stack).filter(|_| hashes.contains(&key.stack)) else { continue };
+            let (bytes, count) = live(counters);
+            let cohort = self.stacks.entry(id).or_default().entry(key.cohort).or_default();
+            for sum in [cohort, &mut self.sum] {
+                sum.freed_bytes += bytes;
+                sum.freed_count += count;
+            }
+            self.retired.entry(id).or_default().insert(key.cohort);
+        }
     }
 
     /// Sums over all stacks.
@@ -139,6 +155,18 @@ mod tests {
         assert_eq!(stacks.len(), 1);
         assert_eq!((stacks[0].live_bytes, stacks[0].allocated_count), (25, 2));
         assert_eq!(tally.largest(5), [3]);
+    }
+
+    #[test]
+    fn what_a_gone_process_held_is_no_longer_live() {
+        let mut tally = Tally::default();
+        let reading = [entry(1, 0, (10, 1), (0, 0)), entry(2, 0, (20, 1), (5, 1))];
+        tally.update(&reading, |hash| hash as u32);
+        tally.retire(&[2], |hash| Some(hash as u32));
+        let after = tally.update(&reading, |hash| hash as u32);
+        assert_eq!(after.len(), 1);
+        assert_eq!((after[0].id, after[0].live_bytes, after[0].allocated_bytes), (2, 0, 20));
+        assert_eq!(tally.live(), (10, 1));
     }
 
     #[test]

@@ -55,3 +55,12 @@ pub(super) fn read(expression: Expression<Bytes<'_>>, encoding: Encoding) -> Opt
         _ => None,
     }
 }
+
+/// Whether an expression is rbp's own value: where GCC saves the caller's rbp in a function that realigns the stack.
+pub(super) fn is_rbp(expression: Expression<Bytes<'_>>, encoding: Encoding) -> bool {
+    let mut operations = expression.operations(encoding);
+    matches!(
+        (operations.next(), operations.next()),
+        (Ok(Some(Operation::RegisterOffset { register: RBP, offset: 0, .. })), Ok(None))
+    )
+}

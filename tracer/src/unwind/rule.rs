@@ -50,12 +50,18 @@ pub(super) fn rule<'a, S: UnwindSection<Bytes<'a>>>(
         Cfa::DerefRsp | Cfa::DerefRbp => stats.deref += 1,
         _ => {}
     }
-    let rbp_offset = match row.register(RBP) {
-        None | Some(RegisterRule::SameValue) => 0,
-        Some(RegisterRule::Offset(offset)) if offset < 0 => offset,
+    let (cfa, rbp_offset) = match row.register(RBP) {
+        None | Some(RegisterRule::SameValue) => (cfa, 0),
+        Some(RegisterRule::Offset(offset)) if offset < 0 => (cfa, offset),
+        Some(RegisterRule::Expression(at))
+            if cfa == Cfa::DerefRbp
+                && at.get(section).is_ok_and(|at| expression::is_rbp(at, cie.encoding())) =>
+        {
+            (Cfa::Realigned, 0)
+        }
         _ => {
             stats.rbp_lost += 1;
-            LOST
+            (cfa, LOST)
         }
     };
     fit(cfa, cfa_offset, rbp_offset, add).unwrap_or_else(|| {

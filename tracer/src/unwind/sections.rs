@@ -72,7 +72,8 @@ pub(super) fn find<'a, R: ReadRef<'a>>(data: R) -> Result<Sections<'a>, UnwindEr
         found.debug_frame = by_name(&table, data, ".debug_frame")?;
     }
     if found.eh_frame.bytes.is_empty()
-        && let Some(index) = segments.iter().find(|s| s.p_type(ENDIAN) == elf::PT_GNU_EH_FRAME)
+        && let Some(index) =
+            segments.iter().find(|s| s.p_type(ENDIAN) == elf::PT_GNU_EH_FRAME && s.p_filesz(ENDIAN) > 0)
     {
         found.eh_frame = by_index(segments, index, data)?;
     }

@@ -1,0 +1,238 @@
+//! The command line as typed.
+
+use std::{ffi::OsString, path::PathBuf, time::Duration};
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
+use leakhound_tracer::rung::Rung;
+
+const EXAMPLES: &str = "\
+Examples:
+  leakhound run --pid 4711                            watch a running process for a minute
+  leakhound run --duration 10m --html report.html --pid 4711
+                                                      the same for ten minutes, with a report to open in a browser
+  leakhound run --container 3f4e1c2b9a77              all processes of a container
+  leakhound run --duration 10s --interval 1s -- ./server --port 8080
+                                                      start a program and watch it from its first instruction
+  leakhound report memleak.log --html report.html     the same report from a log of bcc's or libbpf-tools' memleak
+  leakhound doctor                                    what this kernel and these privileges allow
+
+Exit status: 0 the investigation worked, whatever it found; 1 it failed; 2 wrong use; 3 --fail-on was met.";
+
+/// Which call stacks leak memory, how sure are we, and where in the source are they?
+#[derive(Debug, Parser)]
+#[command(name = "leakhound", bin_name = "leakhound", version, after_help = EXAMPLES, max_term_width = 110)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+    /// Say what happens inside; twice for more
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    pub(crate) verbose: u8,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Watch a program's allocations from outside and say what leaks
+    Run(Run),
+    /// Make a report from a recording, or from a log of memleak
+    Report(Report),
+    /// Show what this kernel and these privileges allow, what is missing, and how to get it
+    Doctor(Doctor),
+    /// Print a completion script
+    Completions {
+        /// For which shell
+        shell: Shell,
+    },
+    /// Write the manual pages
+    Man {
+        /// Into which folder
+        directory: PathBuf,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Run {
+    #[command(flatten)]
+    pub(crate) target: TargetArgs,
+    /// How long to watch
+    #[arg(long, value_name = "TIME", default_value = "60s", value_parser = duration)]
+    pub(crate) duration: Duration,
+    /// Time between snapshots [default: a twentieth of the duration, 1 s to 1 min]
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    pub(crate) interval: Option<Duration>,
+    /// Follow only allocations of at least this size, such as 4KiB
+    #[arg(long, value_name = "SIZE", default_value = "0", value_parser = size)]
+    pub(crate) min_size: u64,
+    /// Write a recording, for `leakhound report` and `leakhound diff`
+    #[arg(long, value_name = "FILE")]
+    pub(crate) recording: Option<PathBuf>,
+    /// No progress and no table: only what was asked for by options, and errors
+    #[arg(short, long)]
+    pub(crate) quiet: bool,
+    /// Live blocks that can be followed at once; more are counted as lost
+    #[arg(long, value_name = "COUNT", default_value_t = 1_000_000, value_parser = clap::value_parser!(u32).range(1024..=64_000_000))]
+    pub(crate) max_blocks: u32,
+    /// How to attach, instead of the best way that works here
+    #[arg(long, value_name = "WAY", value_enum)]
+    pub(crate) attach: Option<Attach>,
+    #[command(flatten)]
+    pub(crate) outputs: Outputs,
+}
+
+#[derive(Debug, Args)]
+#[group(required = true, multiple = false)]
+pub(crate) struct TargetArgs {
+    /// A running process
+    #[arg(long, value_name = "N")]
+    pub(crate) pid: Option<u32>,
+    /// All processes of a container, by id or the first 12 characters of it
+    #[arg(long, value_name = "ID")]
+    pub(crate) container: Option<String>,
+    /// A program to start and watch from its first instruction
+    #[arg(last = true, value_name = "COMMAND")]
+    pub(crate) command: Vec<OsString>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Report {
+    /// A recording, or a log of bcc's or libbpf-tools' memleak; - for standard input
+    pub(crate) input: PathBuf,
+    /// No table: only what was asked for by options, and errors
+    #[arg(short, long)]
+    pub(crate) quiet: bool,
+    #[command(flatten)]
+    pub(crate) outputs: Outputs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Doctor {
+    /// Print it as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// What to write, and where; `-` is standard output.
+#[derive(Debug, Args)]
+pub(crate) struct Outputs {
+    /// Write the whole analysis as JSON; - for standard output
+    #[arg(long, value_name = "FILE")]
+    pub(crate) json: Option<PathBuf>,
+    /// Write a report that any browser opens, offline
+    #[arg(long, value_name = "FILE")]
+    pub(crate) html: Option<PathBuf>,
+    /// Write folded stacks of live bytes, for flame-graph tools
+    #[arg(long, value_name = "FILE")]
+    pub(crate) folded: Option<PathBuf>,
+    /// Write a profile for `go tool pprof`
+    #[arg(long, value_name = "FILE")]
+    pub(crate) pprof: Option<PathBuf>,
+    /// Stacks to show in the table
+    #[arg(long, value_name = "N", default_value_t = 10)]
+    pub(crate) top: usize,
+    /// Show the allocator's own frames too
+    #[arg(long)]
+    pub(crate) all_frames: bool,
+    /// End with exit status 3 when the verdict is at least this bad
+    #[arg(long, value_name = "WHAT", value_enum)]
+    pub(crate) fail_on: Option<FailOn>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum FailOn {
+    /// Some stack is classed as a leak
+    Leak,
+    /// Some stack is classed as a leak or suspected
+    Suspected,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Attach {
+    /// One link for both ends of a call: kernel 6.13
+    #[value(name = "uprobe.session")]
+    Session,
+    /// One link for entries, one for returns: kernel 6.6
+    #[value(name = "uprobe_multi")]
+    Multi,
+    /// A perf event for every probe
+    #[value(name = "perf-event")]
+    PerfEvent,
+}
+
+impl From<Attach> for Rung {
+    fn from(way: Attach) -> Self {
+        match way {
+            Attach::Session => Self::Session,
+            Attach::Multi => Self::Multi,
+            Attach::PerfEvent => Self::PerfEvent,
+        }
+    }
+}
+
+/// A time such as `90s`, `10m`, `1h30m` or `500ms`.
+fn duration(text: &str) -> Result<Duration, String> {
+    let wrong = || format!("{text:?} is not a time: write it like 90s, 10m, 1h30m or 500ms");
+    let mut rest = text;
+    let mut total = Duration::ZERO;
+    while !rest.is_empty() {
+        let digits = rest.find(|c: char| !c.is_ascii_digit()).ok_or_else(wrong)?;
+        let number: u32 = rest[..digits].parse().map_err(|_error| wrong())?;
+        let unit =
+            rest[digits..].find(|c: char| c.is_ascii_digit()).map_or(rest.len(), |length| digits + length);
+        let one = match &rest[digits..unit] {
+            "ms" => Duration::from_millis(1),
+            "s" => Duration::from_secs(1),
+            "m" => Duration::from_secs(60),
+            "h" => Duration::from_secs(3600),
+            _ => return Err(wrong()),
+        };
+        total = one.checked_mul(number).and_then(|part| total.checked_add(part)).ok_or_else(wrong)?;
+        rest = &rest[unit..];
+    }
+    if total.is_zero() { Err(wrong()) } else { Ok(total) }
+}
+
+/// A size such as `512`, `4KiB`, `1MiB`.
+fn size(text: &str) -> Result<u64, String> {
+    let wrong = || format!("{text:?} is not a size: write it like 512, 4KiB or 1MiB");
+    let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let number: u64 = text[..digits].parse().map_err(|_error| wrong())?;
+    let unit = match &text[digits..] {
+        "" | "B" => 1,
+        "K" | "KiB" | "Ki" => 1 << 10,
+        "M" | "MiB" | "Mi" => 1 << 20,
+        "G" | "GiB" | "Gi" => 1 << 30,
+        _ => return Err(wrong()),
+    };
+    number.checked_mul(unit).ok_or_else(wrong)
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn times_are_read_and_nonsense_is_refused() {
+        assert_eq!(duration("90s"), Ok(Duration::from_secs(90)));
+        assert_eq!(duration("1h30m"), Ok(Duration::from_secs(5400)));
+        assert_eq!(duration("500ms"), Ok(Duration::from_millis(500)));
+        for wrong in ["", "0s", "10", "s", "10 m", "-5s", "5d", "99999999999s", "1h-3m", "١s"] {
+            assert!(duration(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn sizes_are_read_and_nonsense_is_refused() {
+        assert_eq!(size("512"), Ok(512));
+        assert_eq!(size("4KiB"), Ok(4096));
+        for wrong in ["", "KiB", "4KB", "99999999999GiB", "-1"] {
+            assert!(size(wrong).is_err(), "{wrong}");
+        }
+    }
+}

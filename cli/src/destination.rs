@@ -1,0 +1,116 @@
+//! Where a result goes: a file, or standard output.
+
+use std::{
+    fs::{self, File, OpenOptions},
+    io::{self, Write},
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context, Result, bail};
+
+/// Where a result goes. A file is opened before the work begins, so that a wrong path is found out then, and replaced
+/// only when there is something to put in.
+#[derive(Debug)]
+pub(crate) enum Destination {
+    Stdout,
+    File { path: PathBuf, file: File },
+}
+
+impl Destination {
+    /// Opens a destination; `-` is standard output. What the file holds already stays until the result is written.
+    pub(crate) fn open(path: &Path) -> Result<Self> {
+        if path.as_os_str() == "-" {
+            return Ok(Self::Stdout);
+        }
+        let file = OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(path)
+            .with_context(|| format!("cannot write {}: choose another path", path.display()))?;
+        Ok(Self::File { path: path.to_owned(), file })
+    }
+
+    /// Whether this takes standard output.
+    pub(crate) fn is_stdout(&self) -> bool {
+        matches!(self, Self::Stdout)
+    }
+
+    /// Writes the whole result.
+    pub(crate) fn write(self, bytes: &[u8]) -> Result<()> {
+        match self {
+            Self::Stdout => io::stdout().lock().write_all(bytes).context("cannot write to standard output"),
+            Self::File { path, mut file } => (|| {
+                // a device such as /dev/full or a pipe cannot be cut
+                if file.metadata()?.is_file() {
+                    file.set_len(0)?;
+                }
+                file.write_all(bytes)
+            })()
+            .with_context(|| format!("cannot write {}", path.display())),
+        }
+    }
+
+    /// The file itself, emptied, for a result that is written while it comes in.
+    pub(crate) fn into_stream(self) -> Result<Box<dyn Write>> {
+        match self {
+            Self::Stdout => Ok(Box::new(io::stdout())),
+            Self::File { path, file } => {
+                if file.metadata().is_ok_and(|metadata| metadata.is_file()) {
+                    file.set_len(0).with_context(|| format!("cannot write {}", path.display()))?;
+                }
+                Ok(Box::new(file))
+            }
+        }
+    }
+
+    /// Takes back a file that was made for a result which never came.
+    pub(crate) fn abandon(self) {
+        if let Self::File { path, file } = self
+            && file.metadata().is_ok_and(|metadata| metadata.is_file() && metadata.len() == 0)
+        {
+            let _ = fs::remove_file(path);
+        }
+    }
+}
+
+/// Refuses two results on one standard output.
+pub(crate) fn require_one_stdout<'a>(destinations: impl Iterator<Item = &'a Destination>) -> Result<()> {
+    if destinations.filter(|one| one.is_stdout()).count() > 1 {
+        bail!("only one result can go to standard output: give the others a file");
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_earlier_result_stays_until_there_is_a_new_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("out.json");
+        fs::write(&path, "an earlier, longer result").unwrap();
+        let destination = Destination::open(&path).unwrap();
+        assert_eq!(fs::read_to_string(&path).unwrap(), "an earlier, longer result");
+        destination.write(b"new").unwrap();
+        assert_eq!(fs::read_to_string(&path).unwrap(), "new");
+    }
+
+    #[test]
+    fn a_file_for_a_result_that_never_came_is_taken_back() {
+        let folder = tempfile::tempdir().unwrap();
+        let [new, old] = ["new", "old"].map(|name| folder.path().join(name));
+        fs::write(&old, "x").unwrap();
+        for path in [&new, &old] {
+            Destination::open(path).unwrap().abandon();
+        }
+        assert!(!new.exists() && old.exists());
+    }
+
+    #[test]
+    fn a_path_that_cannot_be_written_is_found_out_at_once() {
+        let error = Destination::open(Path::new("/does/not/exist/out.json")).unwrap_err();
+        assert!(format!("{error:#}").contains("/does/not/exist/out.json"));
+    }
+}

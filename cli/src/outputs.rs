@@ -1,0 +1,98 @@
+//! An analysis in all the forms that were asked for.
+
+use anyhow::{Context, Result};
+use leakhound_report::{
+    Options,
+    analysis::{Analysis, Class},
+    analyze,
+    recording::Recording,
+};
+
+use crate::{
+    Outcome,
+    args::{FailOn, Outputs},
+    destination::{Destination, require_one_stdout},
+    table,
+};
+
+/// The forms asked for, each with its destination open.
+#[derive(Debug)]
+pub(crate) struct Opened {
+    forms: Vec<(Form, Destination)>,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Form {
+    Json,
+    Html,
+}
+
+impl Opened {
+    /// Opens every destination, before any work is done.
+    pub(crate) fn open(outputs: &Outputs) -> Result<Self> {
+        let asked = [(Form::Json, &outputs.json), (Form::Html, &outputs.html)];
+        let mut forms = Vec::new();
+        for (form, path) in asked {
+            if let Some(path) = path {
+                forms.push((form, Destination::open(path)?));
+            }
+        }
+        require_one_stdout(forms.iter().map(|(_, destination)| destination))?;
+        Ok(Self { forms })
+    }
+
+    /// Whether one of them takes standard output.
+    pub(crate) fn use_stdout(&self) -> bool {
+        self.forms.iter().any(|(_, destination)| destination.is_stdout())
+    }
+
+    /// Takes back what was opened for nothing.
+    pub(crate) fn abandon(self) {
+        for (_, destination) in self.forms {
+            destination.abandon();
+        }
+    }
+
+    /// Analyzes a recording and writes every form, and the table unless it is to be quiet.
+    pub(crate) fn write(self, recording: &Recording, outputs: &Outputs, quiet: bool) -> Result<Outcome> {
+        let options = Options { all_frames: outputs.all_frames, top: None };
+        let analysis = analyze(recording, &options);
+        let table_here = !quiet && !self.use_stdout();
+        for (form, destination) in self.forms {
+            let bytes = match form {
+                Form::Json => json(&analysis)?,
+                Form::Html => leakhound_report::html::render(recording, &analysis)?.into_bytes(),
+            };
+            destination.write(&bytes)?;
+        }
+        if table_here {
+            let text = table::answer(&analysis, outputs.top, terminal_width());
+            Destination::Stdout.write(text.as_bytes())?;
+        }
+        Ok(judge(&analysis, outputs.fail_on))
+    }
+}
+
+fn json(analysis: &Analysis) -> Result<Vec<u8>> {
+    let mut bytes = serde_json::to_vec_pretty(analysis).context("cannot write the analysis as JSON")?;
+    bytes.push(b'\n');
+    Ok(bytes)
+}
+
+fn judge(analysis: &Analysis, fail_on: Option<FailOn>) -> Outcome {
+    let worst: &[Class] = match fail_on {
+        None => return Outcome::Worked,
+        Some(FailOn::Leak) => &[Class::Leak],
+        Some(FailOn::Suspected) => &[Class::Leak, Class::Suspected],
+    };
+    match analysis.findings.iter().any(|finding| worst.contains(&finding.class)) {
+        true => Outcome::Found,
+        false => Outcome::Worked,
+    }
+}
+
+/// The terminal's width; wide enough for source lines when output goes elsewhere.
+fn terminal_width() -> u16 {
+    const ELSEWHERE: u16 = 120;
+    rustix::termios::tcgetwinsize(std::io::stdout()).map_or(ELSEWHERE, |size| size.ws_col.max(60))
+}

@@ -1,0 +1,41 @@
+//! A line that shows that something happens.
+
+use std::time::Duration;
+
+use indicatif::{ProgressBar, ProgressStyle};
+use leakhound_tracer::investigation::Progress;
+
+use crate::human;
+
+/// A progress line on the terminal's error output; nothing when that is no terminal.
+pub(crate) struct Line(ProgressBar);
+
+impl Line {
+    pub(crate) fn new(duration: Duration, quiet: bool) -> Self {
+        if quiet {
+            return Self(ProgressBar::hidden());
+        }
+        let bar = ProgressBar::new(duration.as_millis().try_into().unwrap_or(u64::MAX));
+        if let Ok(style) = ProgressStyle::with_template("{bar:24} {msg}") {
+            bar.set_style(style);
+        }
+        bar.set_message("attaching");
+        Self(bar)
+    }
+
+    pub(crate) fn show(&self, progress: &Progress, duration: Duration) {
+        self.0.set_position(progress.elapsed.as_millis().try_into().unwrap_or(u64::MAX));
+        self.0.set_message(format!(
+            "{:.0} of {:.0} s  {} live in {} blocks  {:.0} events/s  (Ctrl-C ends early, with a result)",
+            progress.elapsed.as_secs_f64(),
+            duration.as_secs_f64(),
+            human::bytes(progress.live_bytes),
+            human::count(progress.live_count),
+            progress.events_per_second,
+        ));
+    }
+
+    pub(crate) fn clear(&self) {
+        self.0.finish_and_clear();
+    }
+}

@@ -1,0 +1,113 @@
+//! `leakhound run`: a live investigation.
+
+use std::{
+    io,
+    sync::{Arc, atomic::AtomicBool},
+    time::Duration,
+};
+
+use anyhow::{Context, Result, bail};
+use leakhound_report::recording::{Record, Recording, Writer};
+use leakhound_tracer::{
+    capabilities::Capabilities,
+    heap::Capacity,
+    investigation::{InvestigationError, Observer, Plan, Progress, Subject, investigate},
+    launch::Launched,
+    locate::Target,
+    process::ProcessId,
+    settings::Settings,
+};
+use signal_hook::{consts::TERM_SIGNALS, flag};
+
+use crate::{Outcome, args::Run, destination::Destination, outputs::Opened, progress::Line};
+
+pub(crate) fn run(run: &Run) -> Result<Outcome> {
+    let settings = settings(run)?;
+    let outputs = Opened::open(&run.outputs)?;
+    let recording = run.recording.as_deref().map(Destination::open).transpose()?;
+    if recording.as_ref().is_some_and(Destination::is_stdout) && outputs.use_stdout() {
+        bail!("only one result can go to standard output: give the others a file");
+    }
+    match record(run, &settings, recording, outputs.use_stdout()) {
+        Ok(recording) => outputs.write(&recording, &run.outputs, run.quiet),
+        Err(error) => {
+            outputs.abandon();
+            Err(error)
+        }
+    }
+}
+
+fn settings(run: &Run) -> Result<Settings> {
+    let interval = run.interval.unwrap_or_else(|| default_interval(run.duration));
+    if interval > run.duration {
+        bail!(
+            "--interval {interval:?} is longer than --duration {:?}: a verdict needs at least 3 snapshots, so use at most a third of the duration",
+            run.duration
+        );
+    }
+    Ok(Settings {
+        duration: run.duration,
+        interval,
+        min_size: run.min_size,
+        rung: run.attach.map(Into::into),
+        capacity: Capacity { blocks: run.max_blocks, ..Capacity::default() },
+        ..Settings::default()
+    })
+}
+
+/// Twenty snapshots tell a trend from noise.
+fn default_interval(duration: Duration) -> Duration {
+    (duration / 20).clamp(Duration::from_secs(1), Duration::from_secs(60)).min(duration)
+}
+
+/// Runs the investigation and returns what it recorded, also into a file when one was asked for.
+fn record(
+    run: &Run,
+    settings: &Settings,
+    file: Option<Destination>,
+    quiet_target: bool,
+) -> Result<Recording> {
+    let capabilities = Capabilities::probe(run.attach.is_some());
+    if let Some(obstacle) = capabilities.obstacle() {
+        bail!(InvestigationError::Obstacle(obstacle));
+    }
+    let stop = Arc::new(AtomicBool::new(false));
+    for signal in TERM_SIGNALS {
+        // a second Ctrl-C ends at once: the kernel takes the probes off
+        flag::register_conditional_shutdown(*signal, 1, Arc::clone(&stop))?;
+        flag::register(*signal, Arc::clone(&stop))?;
+    }
+    let subject = subject(run, quiet_target)?;
+    let container = run.target.container.clone();
+    let plan = Plan { settings, capabilities: &capabilities, container };
+
+    let mut writer = file.map(Destination::into_stream).transpose()?.map(Writer::new);
+    let mut records = Vec::new();
+    let line = Line::new(settings.duration, run.quiet);
+    let observer = Observer {
+        record: &mut |record: &Record| -> io::Result<()> {
+            if let Some(writer) = &mut writer {
+                writer.write(record)?;
+            }
+            records.push(record.clone());
+            Ok(())
+        },
+        progress: &mut |progress: &Progress| line.show(progress, settings.duration),
+        stop: &stop,
+    };
+    let result = investigate(subject, &plan, observer);
+    line.clear();
+    if let Some(writer) = writer {
+        writer.finish().context("cannot write the recording")?;
+    }
+    result?;
+    Ok(Recording::from_records(records)?)
+}
+
+fn subject(run: &Run, quiet_target: bool) -> Result<Subject> {
+    Ok(match (&run.target.pid, &run.target.container) {
+        (Some(pid), _) => Subject::Running(Target::Process(ProcessId::find(*pid)?)),
+        (None, Some(id)) => Subject::Running(Target::container(id)?),
+        (None, None) => Subject::Launched(Launched::spawn(&run.target.command, quiet_target)?),
+    })
+}

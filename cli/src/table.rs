@@ -1,0 +1,212 @@
+//! The answer on a terminal: verdict first, then the stacks, then what could not be seen.
+
+use std::fmt::Write as _;
+
+use comfy_table::{Cell, CellAlignment, ColumnConstraint, ContentArrangement, Table, Width, presets};
+use leakhound_report::analysis::{Analysis, Class, Finding, Frame, VerdictName};
+
+use crate::human;
+
+/// Most frames shown under a stack's first; the reports have them all.
+const FRAMES: usize = 12;
+
+/// The whole answer, for `top` stacks and a terminal this wide.
+pub(crate) fn answer(analysis: &Analysis, top: usize, width: u16) -> String {
+    let mut text = verdict(analysis);
+    let shown: Vec<&Finding> =
+        analysis.findings.iter().filter(|finding| finding.live_bytes > 0).take(top).collect();
+    if !shown.is_empty() {
+        let _ = write!(text, "\n{}\n", findings(&shown, width));
+    }
+    text.push_str(&left_out(analysis, shown.len()));
+    text.push_str(&totals(analysis));
+    text
+}
+
+fn verdict(analysis: &Analysis) -> String {
+    let verdict = &analysis.verdict;
+    let name = match verdict.name {
+        VerdictName::LeakLikely => "Leak likely",
+        VerdictName::GrowthUnexplained => "Growth without an explanation",
+        VerdictName::AllocatorRetention => "No leak: the allocator keeps freed memory",
+        VerdictName::OffHeapGrowth => "Growth outside the watched allocators",
+        VerdictName::NoLeakObserved => "No leak observed",
+        VerdictName::Inconclusive => "Inconclusive",
+    };
+    let mut text = format!("{name} ({} % sure)\n", verdict.confidence_percent);
+    for reason in &verdict.reasons {
+        let _ = writeln!(text, "  - {}", visible(reason));
+    }
+    if let Some(seconds) = verdict.seconds_to_limit {
+        let _ =
+            writeln!(text, "  - At this rate the memory limit is reached in {}.", human::seconds(seconds));
+    }
+    text
+}
+
+fn findings(findings: &[&Finding], width: u16) -> Table {
+    let mut table = Table::new();
+    table
+        .load_style(presets::NOTHING)
+        .set_content_arrangement(ContentArrangement::Dynamic)
+        .set_width(width)
+        .set_header(["#", "LIVE", "BLOCKS", "GROWTH", "CLASS", "WHERE"]);
+    for finding in findings {
+        table.add_row([
+            Cell::new(finding.rank),
+            Cell::new(human::bytes(finding.live_bytes)),
+            Cell::new(human::count(finding.live_count)),
+            Cell::new(human::bytes_per_hour(finding.growth_bytes_per_hour)),
+            Cell::new(class(finding)),
+            Cell::new(stack(finding)),
+        ]);
+    }
+    for index in 0..4 {
+        if let Some(column) = table.column_mut(index) {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
+    }
+    for index in 0..5 {
+        if let Some(column) = table.column_mut(index) {
+            column.set_constraint(ColumnConstraint::ContentWidth);
+        }
+    }
+    if let Some(column) = table.column_mut(5) {
+        column.set_constraint(ColumnConstraint::LowerBoundary(Width::Fixed(40)));
+    }
+    table
+}
+
+fn class(finding: &Finding) -> String {
+    let name = match finding.class {
+        Class::Leak => "leak",
+        Class::Suspected => "suspected",
+        Class::Saturating => "saturating",
+        Class::Plateau => "plateau",
+        Class::Sawtooth => "sawtooth",
+        Class::Step => "step",
+        Class::Transient => "transient",
+        Class::Inconclusive => "unclear",
+    };
+    name.into()
+}
+
+fn stack(finding: &Finding) -> String {
+    let mut lines: Vec<String> = finding.frames.iter().take(FRAMES).map(frame).collect();
+    if lines.is_empty() {
+        lines.push("(no frames)".into());
+    }
+    for line in lines.iter_mut().skip(1) {
+        line.insert_str(0, "  ");
+    }
+    if finding.frames.len() > FRAMES {
+        lines.push(format!("  ... {} more", finding.frames.len() - FRAMES));
+    }
+    if let Some(why) = &finding.cut_short {
+        lines.push(format!("  (the walk ended here: {})", visible(why)));
+    }
+    lines.join("\n")
+}
+
+fn frame(frame: &Frame) -> String {
+    let function = visible(&frame.function);
+    let place = match (&frame.file, frame.line) {
+        (Some(file), Some(line)) => format!("  {}:{line}", visible(short_path(file))),
+        (Some(file), None) => format!("  {}", visible(short_path(file))),
+        // `module+0xoffset` stands for a name already
+        _ if frame.module.is_empty() || frame.function.contains("+0x") => String::new(),
+        _ => format!("  [{}]", visible(file_name(&frame.module))),
+    };
+    let inlined = if frame.inlined { " (inlined)" } else { "" };
+    format!("{function}{place}{inlined}")
+}
+
+fn left_out(analysis: &Analysis, shown: usize) -> String {
+    let live = analysis.findings.iter().filter(|finding| finding.live_bytes > 0).count();
+    match live - shown {
+        0 => String::new(),
+        more => format!("{more} more stacks with live memory: see --top, --json or --html.\n"),
+    }
+}
+
+fn totals(analysis: &Analysis) -> String {
+    let totals = &analysis.totals;
+    let overhead = &analysis.overhead;
+    let mut text = format!(
+        "\n{} live in {} blocks; {} allocated and {} freed in {} over {} snapshots.\n",
+        human::bytes(totals.live_bytes),
+        human::count(totals.live_count),
+        human::count(totals.allocated_count),
+        human::count(totals.freed_count),
+        human::seconds(analysis.duration_seconds),
+        analysis.snapshot_count,
+    );
+    if overhead.events > 0 {
+        let _ = write!(
+            text,
+            "{} events, {:.0} a second",
+            human::count(overhead.events),
+            overhead.events_per_second,
+        );
+        if overhead.probe_nanoseconds > 0.0 {
+            let share = overhead.probe_nanoseconds * overhead.events_per_second / 1e7;
+            let _ = write!(
+                text,
+                ", about {:.1} us each: {share:.1} % of one core",
+                overhead.probe_nanoseconds / 1e3
+            );
+        }
+        let _ = writeln!(
+            text,
+            "; probes on in {:.0} ms, off in {:.0} ms.",
+            overhead.attach_seconds * 1e3,
+            overhead.detach_seconds * 1e3
+        );
+    }
+    text
+}
+
+/// Names come from a hostile place: control characters could rewrite the terminal, and bidirectional ones a line.
+fn visible(text: &str) -> String {
+    let mut safe = String::with_capacity(text.len());
+    for c in text.chars() {
+        let deceives = matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}');
+        if c.is_control() || deceives {
+            let _ = write!(safe, "\\u{{{:x}}}", u32::from(c));
+        } else {
+            safe.push(c);
+        }
+    }
+    safe
+}
+
+/// The last two parts of a path: enough to know a source file.
+fn short_path(path: &str) -> &str {
+    let mut slashes = path.rmatch_indices('/');
+    match (slashes.next(), slashes.next()) {
+        (Some(_), Some((second, _))) => &path[second + 1..],
+        _ => path,
+    }
+}
+
+fn file_name(path: &str) -> &str {
+    path.rsplit('/').next().unwrap_or(path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hostile_names_cannot_reach_the_terminal() {
+        assert_eq!(visible("a\u{1b}[2Jb\u{202e}c"), "a\\u{1b}[2Jb\\u{202e}c");
+        assert_eq!(visible("naïve::<Größe>"), "naïve::<Größe>");
+    }
+
+    #[test]
+    fn paths_are_cut_to_what_names_a_file() {
+        assert_eq!(short_path("/usr/src/app/main.c"), "app/main.c");
+        assert_eq!(short_path("main.c"), "main.c");
+        assert_eq!(short_path("src/main.c"), "src/main.c");
+    }
+}

@@ -1,0 +1,58 @@
+//! The oldest live blocks of the stacks with the most live bytes: one walk over all blocks, at the end.
+
+use std::collections::{BTreeMap, HashMap};
+
+use leakhound_ebpf::abi;
+use leakhound_report::recording::Block;
+
+use crate::{
+    heap::{Heap, HeapError},
+    stacks::Stacks,
+};
+
+/// How many stacks are asked for.
+pub const STACKS: usize = 50;
+
+/// The oldest blocks of each of these stacks. `pids` names the process of each slot.
+pub fn oldest(
+    heap: &Heap,
+    stacks: &Stacks,
+    wanted: &[u32],
+    pids: &HashMap<u16, u32>,
+    per_stack: usize,
+) -> Result<Vec<Block>, HeapError> {
+    if per_stack == 0 || wanted.is_empty() {
+        return Ok(Vec::new());
+    }
+    let mut found: BTreeMap<u32, Vec<Block>> = wanted.iter().map(|stack| (*stack, Vec::new())).collect();
+    for (key, block) in heap.blocks()? {
+        let Some(stack) = stacks.id(block.stack) else { continue };
+        let Some(list) = found.get_mut(&stack) else { continue };
+        let pid = u16::try_from(key.process).ok().and_then(|slot| pids.get(&slot)).copied();
+        list.push(describe(stack, key, block, pid.unwrap_or(0), heap.start_ns));
+        // keep the list short while it grows
+        if list.len() >= per_stack.saturating_mul(64).max(4096) {
+            keep_oldest(list, per_stack);
+        }
+    }
+    for list in found.values_mut() {
+        keep_oldest(list, per_stack);
+    }
+    Ok(wanted.iter().filter_map(|stack| found.remove(stack)).flatten().collect())
+}
+
+fn describe(stack: u32, key: abi::BlockKey, block: abi::Block, pid: u32, start_ns: u64) -> Block {
+    Block {
+        stack,
+        address: key.address,
+        size_bytes: block.size,
+        allocated_ns: block.allocated_ns.saturating_sub(start_ns),
+        pid,
+        tid: block.tid,
+    }
+}
+
+fn keep_oldest(list: &mut Vec<Block>, count: usize) {
+    list.sort_unstable_by_key(|block| (block.allocated_ns, block.address));
+    list.truncate(count);
+}

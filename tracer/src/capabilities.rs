@@ -1,0 +1,156 @@
+//! What this kernel and these privileges allow: the only place that asks.
+
+use std::{fs, path::Path};
+
+use rustix::thread::{CapabilitySet, capabilities};
+
+use crate::rung::{Rung, prove};
+
+/// What this kernel and these privileges allow.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Capabilities {
+    /// Release, as in `uname -r`.
+    pub kernel: String,
+    /// Machine, as in `uname -m`.
+    pub architecture: String,
+    /// The kernel describes its own types (`/sys/kernel/btf/vmlinux`).
+    pub btf: bool,
+    /// Capabilities we lack, and what each is for.
+    pub missing: Vec<(&'static str, &'static str)>,
+    /// Every way of attaching, and why it does not work, when it does not.
+    pub rungs: Vec<(Rung, Result<(), String>)>,
+}
+
+/// Needed for any investigation; CAP_SYS_ADMIN stands for the first two, as it did before kernel 5.8.
+const NEEDED: [(CapabilitySet, &str, &str); 4] = [
+    (CapabilitySet::BPF, "CAP_BPF", "to create maps and load programs"),
+    (CapabilitySet::PERFMON, "CAP_PERFMON", "to read another program's memory from a probe"),
+    (CapabilitySet::SYS_PTRACE, "CAP_SYS_PTRACE", "to open the files of other users' processes"),
+    (CapabilitySet::DAC_READ_SEARCH, "CAP_DAC_READ_SEARCH", "to read what only their owners may read"),
+];
+
+impl Capabilities {
+    /// Asks the kernel. With `every_rung` each way of attaching is tried, else the ladder is climbed down to the first
+    /// that works.
+    pub fn probe(every_rung: bool) -> Self {
+        let uname = rustix::system::uname();
+        let btf = Path::new("/sys/kernel/btf/vmlinux").exists();
+        let missing = missing();
+        let mut rungs = Vec::new();
+        for rung in Rung::LADDER {
+            let result = prove(rung).map_err(|error| error.to_string());
+            let works = result.is_ok();
+            rungs.push((rung, result));
+            if works && !every_rung {
+                break;
+            }
+        }
+        Self {
+            kernel: uname.release().to_string_lossy().into_owned(),
+            architecture: uname.machine().to_string_lossy().into_owned(),
+            btf,
+            missing,
+            rungs,
+        }
+    }
+
+    /// The best way of attaching that works.
+    pub fn best_rung(&self) -> Option<Rung> {
+        self.rungs.iter().find(|(_, result)| result.is_ok()).map(|(rung, _)| *rung)
+    }
+
+    /// What keeps an investigation from running here, in one sentence that says what to do; `None` when nothing does.
+    pub fn obstacle(&self) -> Option<String> {
+        if self.best_rung().is_some() {
+            return None;
+        }
+        if !self.missing.is_empty() {
+            let names: Vec<&str> = self.missing.iter().map(|(name, _)| *name).collect();
+            return Some(format!(
+                "privileges are missing: {}: run as root (sudo leakhound ...)",
+                names.join(", ")
+            ));
+        }
+        if !self.btf {
+            return Some(format!(
+                "kernel {} does not describe its types (no /sys/kernel/btf/vmlinux): use one built with CONFIG_DEBUG_INFO_BTF=y, as distributions' kernels are",
+                self.kernel
+            ));
+        }
+        let why = self.rungs.iter().find_map(|(_, result)| result.as_ref().err());
+        Some(format!(
+            "no way of attaching probes works on kernel {}: {}: run `leakhound doctor` for the whole list",
+            self.kernel,
+            why.map_or("", |why| why.lines().next().unwrap_or_default())
+        ))
+    }
+
+    /// Return probes of kernels 6.11 to 6.13 make a system call in the target that an older seccomp filter kills it for
+    /// (systemd#34615, libseccomp#438).
+    pub fn return_probes_hurt_seccomp(&self) -> bool {
+        let mut numbers = self.kernel.split(['.', '-']).map(|part| part.parse::<u32>().unwrap_or(0));
+        let version = (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0));
+        ((6, 11)..(6, 14)).contains(&version)
+    }
+}
+
+fn missing() -> Vec<(&'static str, &'static str)> {
+    let Ok(sets) = capabilities(None) else { return Vec::new() };
+    let has = |wanted| sets.effective.contains(wanted);
+    let covered = |wanted| {
+        matches!(wanted, CapabilitySet::BPF | CapabilitySet::PERFMON) && has(CapabilitySet::SYS_ADMIN)
+    };
+    NEEDED
+        .into_iter()
+        .filter(|(wanted, _, _)| !has(*wanted) && !covered(*wanted))
+        .map(|(_, name, purpose)| (name, purpose))
+        .collect()
+}
+
+/// Whether unprivileged users may read kernel addresses; kernel stacks have no names otherwise.
+pub fn kernel_addresses_are_hidden() -> bool {
+    fs::read_to_string("/proc/sys/kernel/kptr_restrict").is_ok_and(|value| value.trim() != "0")
+        && !capabilities(None).is_ok_and(|sets| sets.effective.contains(CapabilitySet::SYSLOG))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn on(kernel: &str) -> Capabilities {
+        Capabilities {
+            kernel: kernel.into(),
+            architecture: "x86_64".into(),
+            btf: true,
+            missing: vec![],
+            rungs: vec![],
+        }
+    }
+
+    #[test]
+    fn kernels_whose_return_probes_hurt_are_known() {
+        for (kernel, hurts) in [
+            ("6.10.3", false),
+            ("6.11.0-rc1", true),
+            ("6.13.7-200.fc41", true),
+            ("6.14.0", false),
+            ("5.15", false),
+            ("x", false),
+        ] {
+            assert_eq!(on(kernel).return_probes_hurt_seccomp(), hurts, "{kernel}");
+        }
+    }
+
+    #[test]
+    fn an_obstacle_says_what_to_do() {
+        let mut here = on("6.1.0");
+        here.rungs = vec![(Rung::Session, Err("no kfunc\nmore".into()))];
+        assert!(here.obstacle().unwrap().contains("leakhound doctor"));
+        here.btf = false;
+        assert!(here.obstacle().unwrap().contains("CONFIG_DEBUG_INFO_BTF"));
+        here.missing = vec![("CAP_BPF", "")];
+        assert!(here.obstacle().unwrap().contains("CAP_BPF"));
+        here.rungs.push((Rung::PerfEvent, Ok(())));
+        assert_eq!(here.obstacle(), None);
+    }
+}

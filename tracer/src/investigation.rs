@@ -1,0 +1,123 @@
+//! One investigation, from the first look at the target to the last record.
+//!
+//! ```text
+//! locate -> modules (allocators, unwind tables) -> heap (kernel side) -> attach -> snapshot ... snapshot -> detach
+//! ```
+//!
+//! Guarantees: probes come off on every way out, because links end with the values that hold them; what the sink was given
+//! is a readable recording even when the run fails. A target that we did not start is never signalled.
+
+mod flow;
+mod ledger;
+mod refresh;
+mod wait;
+
+use std::{io, sync::atomic::AtomicBool, time::Duration};
+
+use leakhound_report::recording::Record;
+use thiserror::Error;
+
+use crate::{
+    capabilities::Capabilities,
+    heap::HeapError,
+    launch::{LaunchError, Launched},
+    locate::{LocateError, Target},
+    rung::RungError,
+    settings::Settings,
+};
+
+pub use flow::investigate;
+
+/// Whom to investigate.
+#[derive(Debug)]
+pub enum Subject {
+    /// What runs already.
+    Running(Target),
+    /// A program that we started, waiting at its entry point.
+    Launched(Launched),
+}
+
+/// What a person may want to see while it runs.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct Progress {
+    /// Since the probes went on.
+    pub elapsed: Duration,
+    /// Snapshots taken.
+    pub snapshots: usize,
+    /// Bytes allocated and not freed.
+    pub live_bytes: u64,
+    /// Blocks allocated and not freed.
+    pub live_count: u64,
+    /// Probe hits per second since the snapshot before.
+    pub events_per_second: f64,
+}
+
+/// Where an investigation reports to, and who may end it early.
+pub struct Observer<'a> {
+    /// Takes every record in order.
+    pub record: &'a mut dyn FnMut(&Record) -> io::Result<()>,
+    /// Called a few times a second.
+    pub progress: &'a mut dyn FnMut(&Progress),
+    /// Set to end early, with a full result.
+    pub stop: &'a AtomicBool,
+}
+
+/// What an investigation is made with.
+#[derive(Debug)]
+pub struct Plan<'a> {
+    /// What the user chose.
+    pub settings: &'a Settings,
+    /// What the machine allows.
+    pub capabilities: &'a Capabilities,
+    /// The user's own name for the target's container, when one was named.
+    pub container: Option<String>,
+}
+
+/// Why an investigation failed. What it had recorded until then is with the observer.
+#[derive(Debug, Error)]
+pub enum InvestigationError {
+    /// None of the target's files has an allocator we know.
+    #[error(
+        "no known allocator in {looked_at}: what a program allocates by means of its own cannot be followed in heap mode; --mode growth shows where its memory grows"
+    )]
+    NoAllocator {
+        /// The files.
+        looked_at: String,
+    },
+    /// A seccomp filter on a kernel whose return probes make system calls in the target.
+    #[error(
+        "process {pid} runs under a seccomp filter, and return probes of kernel {kernel} could get it killed: --mode growth does without them"
+    )]
+    Seccomp {
+        /// The process.
+        pid: u32,
+        /// The kernel.
+        kernel: String,
+    },
+    /// Nothing works here.
+    #[error("{0}")]
+    Obstacle(String),
+    /// The target.
+    #[error(transparent)]
+    Locate(#[from] LocateError),
+    /// The program we started.
+    #[error(transparent)]
+    Launch(#[from] LaunchError),
+    /// The kernel side.
+    #[error(transparent)]
+    Heap(#[from] HeapError),
+    /// Attaching.
+    #[error("cannot probe process {pid}: {source}")]
+    Attach {
+        /// The process.
+        pid: u32,
+        /// What failed.
+        source: RungError,
+    },
+    /// The recording could not be taken.
+    #[error("cannot write the recording: {0}")]
+    Sink(#[source] io::Error),
+    /// Every process was gone before the probes were on.
+    #[error("the target ended before the probes were on")]
+    Gone,
+}

@@ -1,0 +1,86 @@
+//! The ledger of a snapshot: what the kernel side counted, what follows from its counters, and what the tracer lost.
+
+use std::collections::BTreeMap;
+
+use leakhound_ebpf::abi::{Counters, Ledger};
+
+use crate::{modules::Losses, symbolize::SymbolStats};
+
+/// What the tracer itself counted.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Own {
+    pub(super) modules: Losses,
+    pub(super) symbols: SymbolStats,
+    /// Executable mappings that had no room in the kernel's table.
+    pub(super) mappings_left_out: u64,
+    /// Processes beyond the most that can be followed, or that could not be.
+    pub(super) processes_left_out: u64,
+    /// Snapshots that began more than a tenth of the interval late.
+    pub(super) late_snapshots: u64,
+}
+
+/// Everything by name. Allocations and complete walks are computed: counting each in the kernel would cost every event.
+pub(super) fn compose(kernel: &BTreeMap<Ledger, u64>, sum: Counters, own: &Own) -> BTreeMap<String, u64> {
+    let of = |entry: Ledger| kernel.get(&entry).copied().unwrap_or(0);
+    let short = [
+        Ledger::WalksNoMapping,
+        Ledger::WalksNoRows,
+        Ledger::WalksUnsupported,
+        Ledger::WalksUnreadable,
+        Ledger::WalksTruncated,
+    ];
+    let walks =
+        sum.allocated_count + of(Ledger::BlocksFull) + of(Ledger::CountersFull) + of(Ledger::NestedCalls);
+    let mut ledger: BTreeMap<String, u64> =
+        kernel.iter().map(|(entry, count)| (entry.key().to_owned(), *count)).collect();
+    let computed = [
+        (Ledger::Allocations.key(), sum.allocated_count),
+        (Ledger::Frees.key(), sum.freed_count),
+        (Ledger::WalksComplete.key(), walks.saturating_sub(short.into_iter().map(of).sum())),
+        ("modulesUnopened", own.modules.unopened),
+        ("modulesUnsearched", own.modules.unsearched),
+        ("modulesWithoutUnwindTable", own.modules.without_rows),
+        ("unwindTablesFull", own.modules.tables_full),
+        ("framesNamed", own.symbols.named),
+        ("framesWithLine", own.symbols.with_line),
+        ("framesUnnamed", own.symbols.unnamed),
+        ("mappingsLeftOut", own.mappings_left_out),
+        ("processesLeftOut", own.processes_left_out),
+        ("lateSnapshots", own.late_snapshots),
+    ];
+    ledger.extend(computed.map(|(name, count)| (name.to_owned(), count)));
+    ledger
+}
+
+/// How often probes ran: every call is one event, and so is every free.
+pub(super) fn events(ledger: &BTreeMap<String, u64>) -> u64 {
+    let counted = [
+        Ledger::Allocations,
+        Ledger::Frees,
+        Ledger::FailedAllocations,
+        Ledger::SmallAllocations,
+        Ledger::UnmatchedFrees,
+        Ledger::NestedCalls,
+        Ledger::BlocksFull,
+        Ledger::CountersFull,
+        Ledger::WalksBusy,
+        Ledger::ReturnsUnmatched,
+    ];
+    counted.iter().filter_map(|entry| ledger.get(entry.key())).sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn complete_walks_are_all_but_the_short_ones() {
+        let kernel =
+            BTreeMap::from([(Ledger::WalksNoRows, 3), (Ledger::BlocksFull, 2), (Ledger::UnmatchedFrees, 7)]);
+        let sum = Counters { allocated_count: 10, freed_count: 4, ..Counters::default() };
+        let ledger = compose(&kernel, sum, &Own::default());
+        assert_eq!(ledger["walksComplete"], 9);
+        assert_eq!((ledger["allocations"], ledger["frees"], ledger["unmatchedFrees"]), (10, 4, 7));
+        assert_eq!(events(&ledger), 23);
+    }
+}

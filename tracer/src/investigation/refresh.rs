@@ -1,0 +1,98 @@
+//! What changed in the target since the last look: libraries loaded, programs replaced, processes come and gone.
+
+use leakhound_report::recording::{Event, EventKind, Record};
+
+use super::{InvestigationError, flow::Run};
+use crate::{followed::Followed, process::ProcessId};
+
+impl Run<'_> {
+    /// Looks at every process again and follows what changed. A process that ends meanwhile is no error.
+    pub(super) fn refresh(&mut self) -> Result<(), InvestigationError> {
+        self.drop_ended()?;
+        for index in 0..self.processes.len() {
+            self.refresh_process(index)?;
+        }
+        self.follow_new()
+    }
+
+    fn refresh_process(&mut self, index: usize) -> Result<(), InvestigationError> {
+        let Some((process, _)) = self.processes.get_mut(index) else { return Ok(()) };
+        let id = process.id;
+        let program = id.program();
+        if program.is_some() && program != process.program {
+            return self.follow_exec(index);
+        }
+        let new = match process.remap(&mut self.modules) {
+            Ok(Some(new)) => new,
+            Ok(None) | Err(_) => return Ok(()),
+        };
+        self.modules.place_tables(&mut self.heap.unwind);
+        self.update_table(index)?;
+        match self.probe(index, &new) {
+            Ok(0) => Ok(()),
+            Ok(sites) => {
+                let detail = format!("{sites} functions of libraries loaded since");
+                self.event(EventKind::AllocatorFound, Some(id.pid), detail)
+            }
+            Err(InvestigationError::Attach { .. }) if !id.is_alive() => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// A new program in an old process: all its blocks are gone, and its addresses mean something else.
+    fn follow_exec(&mut self, index: usize) -> Result<(), InvestigationError> {
+        let (old, _) = self.processes.remove(index);
+        let id = old.id;
+        self.retire(&old);
+        drop(old);
+        self.event(EventKind::Executed, Some(id.pid), format!("now runs {}", id.command()))?;
+        self.follow(id).map(drop)
+    }
+
+    fn drop_ended(&mut self) -> Result<(), InvestigationError> {
+        let ended: Vec<usize> =
+            (0..self.processes.len()).filter(|index| self.processes[*index].1.has_ended()).collect();
+        // The last ones stay: their numbers are the result.
+        if ended.len() == self.processes.len() {
+            return Ok(());
+        }
+        for index in ended.into_iter().rev() {
+            let (process, _) = self.processes.remove(index);
+            self.retire(&process);
+            self.event(EventKind::Exited, Some(process.id.pid), "its memory is gone with it".into())?;
+        }
+        Ok(())
+    }
+
+    /// Hashes of a stack belong to one slot, so nobody else's counts are touched.
+    fn retire(&mut self, process: &Followed) {
+        let hashes = self.stacks.of_slot(process.slot).to_vec();
+        self.tally.retire(&hashes, |hash| self.stacks.id(hash));
+    }
+
+    fn follow_new(&mut self) -> Result<(), InvestigationError> {
+        let Ok((now, more)) = self.target.processes() else { return Ok(()) };
+        self.own.processes_left_out = self.own.processes_left_out.max(more as u64);
+        let new: Vec<ProcessId> = now.into_iter().filter(|id| !self.met.contains(id)).collect();
+        for id in new {
+            match self.follow(id) {
+                Ok(true) => self.event(EventKind::ProcessFound, Some(id.pid), id.command())?,
+                Ok(false) => {}
+                Err(InvestigationError::Attach { .. }) if !id.is_alive() => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    /// Records an event.
+    pub(super) fn event(
+        &mut self,
+        what: EventKind,
+        pid: Option<u32>,
+        detail: String,
+    ) -> Result<(), InvestigationError> {
+        let time_ns = self.time_ns();
+        self.record(&Record::Event(Event { time_ns, pid, what, detail }))
+    }
+}
