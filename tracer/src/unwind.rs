@@ -163,17 +163,17 @@ pub fn compile<'a, R: ReadRef<'a>>(data: R) -> Result<UnwindTable, UnwindError> 
     let mut eh_frame = Functions::new(eh_frame, &sections.eh_frame.bytes, &bases);
 
     let mut stats = UnwindStats::default();
-    let mut list = Vec::new();
-    eh_frame.list(Source::EhFrame, &sections.code, &mut list, &mut work, &mut stats)?;
-    debug_frame.list(Source::DebugFrame, &sections.code, &mut list, &mut work, &mut stats)?;
-    functions::separate(&mut list, &mut stats);
-    let (Some(first), Some(last)) = (list.first(), list.last()) else { return Err(UnwindError::Missing) };
+    let mut found = Vec::new();
+    eh_frame.list(Source::EhFrame, &sections.code, &mut found, &mut work, &mut stats)?;
+    debug_frame.list(Source::DebugFrame, &sections.code, &mut found, &mut work, &mut stats)?;
+    functions::separate(&mut found, &mut stats);
+    let (Some(first), Some(last)) = (found.first(), found.last()) else { return Err(UnwindError::Missing) };
 
     let first_address = first.start & !(PAGE_SIZE - 1);
     let mut table = Builder::new(first_address, last.end)
         .ok_or(UnwindError::TooSpread { first: first.start, last: last.end })?;
     let mut covered = first_address;
-    for function in &list {
+    for function in &found {
         table.gap(covered..function.start)?;
         match function.source {
             Source::EhFrame => eh_frame.compile(*function, &mut table, &mut work, &mut stats)?,

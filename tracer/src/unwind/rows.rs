@@ -57,7 +57,7 @@ impl Builder {
 
     /// The table, without unwind information from `end` to the last page's end.
     pub(super) fn finish(mut self, end: u64, stats: UnwindStats) -> Result<UnwindTable, UnwindError> {
-        if (end - self.first_address) % PAGE_SIZE != 0 {
+        if !(end - self.first_address).is_multiple_of(PAGE_SIZE) {
             self.push(end, bare(Cfa::None))?;
         }
         self.open_pages(self.page_count);
@@ -73,6 +73,6 @@ impl Builder {
     }
 
     fn row_count(&self) -> u32 {
-        self.rows.len() as u32 // at most MAX_ROWS
+        u32::try_from(self.rows.len()).unwrap_or(u32::MAX) // at most MAX_ROWS
     }
 }

@@ -1,5 +1,13 @@
+#![allow(
+    clippy::cast_possible_truncation,
+    clippy::cast_possible_wrap,
+    clippy::cast_sign_loss,
+    reason = "test data are small numbers"
+)]
+
 mod elf;
 mod hostile;
+mod kernel;
 mod reader;
 mod real;
 mod truth;

@@ -1,5 +1,5 @@
-/* A stack with every kind of frame. The innermost function prints its registers and what libgcc's unwinder sees, and
- * then waits for its standard input to end, so that somebody else can walk the same stack. */
+/* A stack with every kind of frame. It begins when a line arrives. The innermost function prints its registers and what
+ * libgcc's unwinder sees, allocates a block, and waits for its standard input to end: so that others can walk the same stack. */
 #define _GNU_SOURCE
 #include <alloca.h>
 #include <pthread.h>
@@ -10,8 +10,10 @@
 #include <string.h>
 #include <unwind.h>
 
+#define BLOCK_SIZE 77777
 #define FRAME __attribute__((noinline, noclone))
 static volatile int sink;
+static void *volatile block;
 
 static _Unwind_Reason_Code print(struct _Unwind_Context *context, void *unused)
 {
@@ -28,6 +30,7 @@ FRAME static void innermost(void)
 	__asm__ volatile("lea 0(%%rip), %0\n\tmov %%rsp, %1\n\tmov %%rbp, %2" : "=r"(ip), "=r"(sp), "=r"(bp));
 	printf("registers %lx %lx %lx\n", ip, sp, bp);
 	_Unwind_Backtrace(print, NULL);
+	block = malloc(BLOCK_SIZE);
 	printf("done\n");
 	fflush(stdout);
 	sink += getchar();
@@ -94,6 +97,9 @@ static void *thread(void *unused)
 
 int main(int argc, char **argv)
 {
+	printf("ready\n");
+	fflush(stdout);
+	sink += getchar() == '\n';
 	signal(SIGUSR1, handler);
 	if (argc > 1 && !strcmp(argv[1], "thread")) {
 		pthread_t other;

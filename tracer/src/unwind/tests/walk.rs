@@ -2,10 +2,10 @@
 
 use std::{
     fs::{self, File},
-    io::{BufRead, BufReader},
+    io::{BufRead, BufReader, Lines, Write},
     os::unix::fs::FileExt,
     path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
+    process::{Child, ChildStdout, Command, Stdio},
 };
 
 use leakhound_ebpf::abi::Cfa;
@@ -15,31 +15,59 @@ use crate::{
     image::Image,
     maps::{self, Mapping},
     process::ProcessId,
-    unwind::{UnwindTable, compile},
+    unwind::{UnwindTable, compile, rule::bare},
 };
 
 const SOURCE: &str = include_str!("walk.c");
 
-/// A program waiting in its innermost function; it ends when this is dropped.
-struct Waiting {
+/// Of the one block that the program allocates.
+pub(super) const BLOCK_SIZE: u64 = 77_777;
+
+/// The program, before its stack or at the end of it; it ends when this is dropped.
+pub(super) struct Program {
     child: Child,
-    registers: Registers,
-    /// What libgcc saw, innermost first.
-    frames: Vec<u64>,
+    output: Lines<BufReader<ChildStdout>>,
 }
 
-impl Waiting {
-    fn start(program: &Path, arguments: &[&str]) -> Self {
+/// What the program says about its stack.
+pub(super) struct Said {
+    registers: Registers,
+    /// What libgcc saw, innermost first.
+    pub(super) frames: Vec<u64>,
+}
+
+/// A file mapped by the program.
+pub(super) struct Module {
+    pub(super) mapping: Mapping,
+    pub(super) image: Image,
+    pub(super) bias: u64,
+    pub(super) table: Option<UnwindTable>,
+}
+
+impl Program {
+    pub(super) fn start(program: &Path, arguments: &[&str]) -> Self {
         let mut child = Command::new(program)
             .args(arguments)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();
+        let mut output = BufReader::new(child.stdout.take().unwrap()).lines();
+        assert_eq!(output.next().unwrap().unwrap(), "ready");
+        Self { child, output }
+    }
+
+    pub(super) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Lets it build its stack; returns when it waits in the innermost function.
+    pub(super) fn descend(&mut self) -> Said {
+        self.child.stdin.as_mut().unwrap().write_all(b"\n").unwrap();
         let mut registers = None;
         let mut frames = Vec::new();
-        for line in BufReader::new(child.stdout.take().unwrap()).lines() {
-            let line = line.unwrap();
+        loop {
+            let line = self.output.next().expect("the program ended early").unwrap();
             let mut words = line.split_whitespace();
             let kind = words.next().unwrap();
             let numbers: Vec<u64> = words.map(|word| u64::from_str_radix(word, 16).unwrap()).collect();
@@ -48,40 +76,38 @@ impl Waiting {
                     registers = Some(Registers { ip: numbers[0], sp: numbers[1], bp: Some(numbers[2]) });
                 }
                 "frame" => frames.push(numbers[0]),
-                _ => break,
+                _ => return Said { registers: registers.unwrap(), frames },
             }
         }
-        Self { child, registers: registers.expect("the program ended early"), frames }
     }
 
-    fn walk(&self) -> (Vec<u64>, Vec<Cfa>) {
-        let process = ProcessId::find(self.child.id()).unwrap();
-        let modules: Vec<(Mapping, u64, Option<UnwindTable>)> = maps::executable(process)
-            .unwrap()
-            .into_iter()
-            .filter_map(|mapping| {
-                let image = Image::open(process, &mapping).ok()?;
-                let bias = image.bias(&mapping);
-                let cache = image.data();
-                Some((mapping, bias, compile(&cache).ok()))
-            })
-            .collect();
-        let memory = File::open(format!("/proc/{}/mem", self.child.id())).unwrap();
+    pub(super) fn modules(&self) -> Vec<Module> {
+        let process = ProcessId::find(self.pid()).unwrap();
+        let open = |mapping: Mapping| {
+            let image = Image::open(process, &mapping).ok()?;
+            let (bias, table) = (image.bias(&mapping), compile(&image.data()).ok());
+            Some(Module { mapping, image, bias, table })
+        };
+        maps::executable(process).unwrap().into_iter().filter_map(open).collect()
+    }
+
+    fn walk(&self, from: Registers) -> (Vec<u64>, Vec<Cfa>) {
+        let modules = self.modules();
+        let memory = File::open(format!("/proc/{}/mem", self.pid())).unwrap();
         let read = |address: u64| {
             let mut bytes = [0; 8];
             memory.read_exact_at(&mut bytes, address).ok()?;
             Some(u64::from_le_bytes(bytes))
         };
-        let (mut at, mut is_return) = (self.registers, false);
+        let (mut at, mut is_return) = (from, false);
         let (mut frames, mut kinds) = (vec![at.ip], Vec::new());
         while frames.len() < 200 {
             let pc = at.ip - u64::from(is_return);
-            let module = modules.iter().find(|(mapping, ..)| (mapping.start..mapping.end).contains(&pc));
-            let Some((_, bias, table)) = module else { break };
-            let row = table
-                .as_ref()
-                .and_then(|table| reader::find(table, pc.wrapping_sub(*bias)))
-                .unwrap_or(crate::unwind::rule::bare(Cfa::None));
+            let module = modules.iter().find(|m| (m.mapping.start..m.mapping.end).contains(&pc));
+            let Some(module) = module else { break };
+            let table = module.table.as_ref();
+            let row = table.and_then(|table| reader::find(table, pc.wrapping_sub(module.bias)));
+            let row = row.unwrap_or_else(|| bare(Cfa::None));
             kinds.push(row.cfa);
             let Step::Caller(caller, caller_is_return) = reader::step(row, at, pc, &read) else { break };
             frames.push(caller.ip);
@@ -91,7 +117,7 @@ impl Waiting {
     }
 }
 
-impl Drop for Waiting {
+impl Drop for Program {
     fn drop(&mut self) {
         drop(self.child.stdin.take());
         self.child.wait().ok();
@@ -99,7 +125,7 @@ impl Drop for Waiting {
 }
 
 /// Compiles [`SOURCE`]; `None`, loudly, when this machine lacks the compiler and is not CI.
-fn build(directory: &Path, compiler: &str, flags: &[&str]) -> Option<PathBuf> {
+pub(super) fn build(directory: &Path, compiler: &str, flags: &[&str]) -> Option<PathBuf> {
     let source = directory.join("walk.c");
     fs::write(&source, SOURCE).unwrap();
     let program = directory.join("walk");
@@ -118,12 +144,14 @@ fn same_as_libgcc(compiler: &str, flags: &[&str]) {
     let directory = tempfile::tempdir().unwrap();
     let Some(program) = build(directory.path(), compiler, flags) else { return };
     for arguments in [&[][..], &["thread"]] {
-        let waiting = Waiting::start(&program, arguments);
-        let (frames, kinds) = waiting.walk();
-        assert!(waiting.frames.len() >= 14, "{flags:?}: libgcc saw {} frames", waiting.frames.len());
+        let mut program = Program::start(&program, arguments);
+        let said = program.descend();
+        let (frames, kinds) = program.walk(said.registers);
+        assert!(said.frames.len() >= 14, "{flags:?}: libgcc saw {} frames", said.frames.len());
+        // libgcc's first frame is a few instructions further on in the same function
         assert_eq!(
             hex(&frames[1..]),
-            hex(&waiting.frames[1..]),
+            hex(&said.frames[1..]),
             "{compiler} {flags:?} {arguments:?}, by {kinds:?}"
         );
         for kind in [Cfa::Rsp, Cfa::Signal, Cfa::End] {
@@ -132,7 +160,7 @@ fn same_as_libgcc(compiler: &str, flags: &[&str]) {
     }
 }
 
-fn hex(addresses: &[u64]) -> Vec<String> {
+pub(super) fn hex(addresses: &[u64]) -> Vec<String> {
     addresses.iter().map(|address| format!("{address:x}")).collect()
 }
 
