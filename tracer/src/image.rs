@@ -138,9 +138,13 @@ impl ReadCacheOps for Reader<'_> {
 impl Image {
     /// Opens the file of a mapping.
     pub fn open(process: ProcessId, mapping: &Mapping) -> Result<Self, ImageError> {
-        let name = mapping.path.to_string();
+        let mut name = mapping.path.to_string();
         let content = match &mapping.path {
-            MapPath::File { path, deleted } => Content::File(open_mapped(process, mapping, path, *deleted)?),
+            MapPath::File { path, deleted } => {
+                let path = as_target_sees(process.pid, path);
+                name = path.display().to_string();
+                Content::File(open_mapped(process, mapping, &path, *deleted)?)
+            }
             MapPath::Vdso => Content::Bytes(read_memory(process, mapping)?),
             MapPath::Anonymous | MapPath::Special(_) => return Err(ImageError::NotAFile(name)),
         };
@@ -255,6 +259,15 @@ fn open_mapped(
     match open_in_root(pid, path) {
         Err(source) if !replaced => Err(ImageError::Open { path: name(), pid, source }),
         _ => Err(ImageError::Replaced { path: name(), pid }),
+    }
+}
+
+/// A process that was only chrooted shows paths from our own root in its maps.
+fn as_target_sees(pid: u32, path: &Path) -> PathBuf {
+    let root = std::fs::read_link(format!("/proc/{pid}/root")).unwrap_or_default();
+    match path.strip_prefix(&root) {
+        Ok(below) if root != Path::new("/") => Path::new("/").join(below),
+        _ => path.to_owned(),
     }
 }
 

@@ -90,10 +90,19 @@ impl Launched {
     /// Starts a command and stops it at its entry point. With `quiet_output` its standard output goes where our errors
     /// go, because ours carries a result.
     pub fn spawn(command: &[OsString], quiet_output: bool) -> Result<Self, LaunchError> {
+        Self::spawn_with(command, quiet_output, &[])
+    }
+
+    /// The same, with more in its environment.
+    pub fn spawn_with(
+        command: &[OsString],
+        quiet_output: bool,
+        environment: &[(OsString, OsString)],
+    ) -> Result<Self, LaunchError> {
         let (program, arguments) = command.split_first().ok_or(LaunchError::Empty)?;
         let name = program.to_string_lossy().into_owned();
         let mut command = Command::new(program);
-        command.args(arguments);
+        command.args(arguments).envs(environment.iter().cloned());
         if quiet_output {
             command.stdout(Stdio::from(io::stderr()));
         }

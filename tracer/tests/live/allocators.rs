@@ -1,0 +1,105 @@
+//! Every allocator, linked in every way.
+
+use std::{ffi::OsString, path::Path, process::Command, time::Duration};
+
+use leakhound_report::recording::Recording;
+use leakhound_tracer::{investigation::Subject, launch::Launched};
+
+use crate::support::{can_probe, command, compile, installed, ledger, short, through, watch, watch_command};
+
+const LEAKS: u64 = 3000;
+
+fn watch_leak(program: &Path) -> Recording {
+    watch_command(&command(program, &[&LEAKS.to_string(), "0"]), &short(Duration::from_secs(60))).unwrap()
+}
+
+/// The leaking function's blocks are all there, the other's are gone, and the allocator's name is right.
+fn assert_leak_found(recording: &Recording, family: &str) {
+    let families: Vec<&str> = recording.header.allocators.iter().map(|one| one.family.as_str()).collect();
+    assert!(families.contains(&family), "{family} not in {families:?}");
+    let leak = through(recording, "leak_here");
+    assert_eq!((leak.allocated_count, leak.live_count), (LEAKS, LEAKS), "{family}: leaked");
+    assert_eq!(leak.live_bytes, LEAKS * 100, "{family}: bytes");
+    let freed = through(recording, "no_leak_here");
+    assert_eq!((freed.allocated_count, freed.live_count), (LEAKS, 0), "{family}: freed");
+    assert_eq!(ledger(recording, "missedFrees"), 0, "{family}");
+}
+
+#[test]
+fn musl_dynamic_and_static() {
+    if !can_probe() || !installed("/usr/bin/musl-gcc") {
+        return;
+    }
+    for (name, flags) in [("leak_musl", &["-g", "-O2"][..]), ("leak_musl_static", &["-g", "-O2", "-static"])]
+    {
+        let recording = watch_leak(&compile("musl-gcc", "leak.c", name, flags));
+        let static_name = recording.header.allocators[0].family.clone();
+        assert!(static_name == "musl" || static_name == "unknown", "{name}: {static_name}");
+        assert_leak_found(&recording, &static_name);
+    }
+}
+
+#[test]
+fn glibc_static() {
+    if can_probe() {
+        assert_leak_found(
+            &watch_leak(&compile("cc", "leak.c", "leak_static", &["-g", "-O2", "-static"])),
+            "glibc",
+        );
+    }
+}
+
+#[test]
+fn a_stripped_static_program_through_its_debug_file() {
+    if !can_probe() {
+        return;
+    }
+    let program = compile("cc", "leak.c", "leak_stripped", &["-g", "-O2", "-static", "-Wl,--build-id"]);
+    let recording = watch_leak(&program);
+    let build_id = recording.modules.iter().find_map(|module| module.build_id.clone()).expect("a build id");
+    let store = Path::new(env!("CARGO_TARGET_TMPDIR")).join("debug");
+    let place = store.join(".build-id").join(&build_id[..2]);
+    std::fs::create_dir_all(&place).unwrap();
+    std::fs::copy(&program, place.join(format!("{}.debug", &build_id[2..]))).unwrap();
+    assert!(Command::new("strip").arg(&program).status().unwrap().success());
+
+    let mut settings = short(Duration::from_secs(60));
+    settings.debug_dirs = vec![store];
+    let words = command(&program, &[&LEAKS.to_string(), "0"]);
+    assert_leak_found(&watch_command(&words, &settings).unwrap(), "glibc");
+
+    settings.debug_dirs.clear();
+    let error = watch_command(&words, &settings).unwrap_err().to_string();
+    assert!(
+        error.contains("no known allocator") && error.contains("leak_stripped") && error.contains("growth"),
+        "{error}"
+    );
+}
+
+#[test]
+fn preloaded_allocators_are_followed() {
+    if !can_probe() {
+        return;
+    }
+    let program = compile("cc", "leak.c", "leak_preload", &["-g", "-O2"]);
+    for (library, family) in [
+        ("/usr/lib/x86_64-linux-gnu/libjemalloc.so.2", "jemalloc"),
+        ("/usr/lib/x86_64-linux-gnu/libmimalloc.so.2.0", "mimalloc"),
+        ("/usr/lib/x86_64-linux-gnu/libtcmalloc_minimal.so.4", "tcmalloc"),
+    ] {
+        if !installed(library) {
+            continue;
+        }
+        // Not through `env`: the program must be ours from its first instruction on, and exec of another would be too late.
+        let words = command(&program, &[&LEAKS.to_string(), "0"]);
+        let recording = watch_with_preload(&words, library);
+        assert_leak_found(&recording, family);
+        assert!(recording.header.allocators.iter().any(|one| one.family == "glibc"), "{family} only");
+    }
+}
+
+fn watch_with_preload(words: &[OsString], library: &str) -> Recording {
+    let environment = [(OsString::from("LD_PRELOAD"), OsString::from(library))];
+    let launched = Launched::spawn_with(words, false, &environment).unwrap();
+    watch(Subject::Launched(launched), &short(Duration::from_secs(60))).unwrap()
+}

@@ -1,0 +1,103 @@
+//! Libraries loaded later, programs replaced, other roots.
+
+use std::{fs, path::Path, process::Command, time::Duration};
+
+use leakhound_report::recording::EventKind;
+use leakhound_tracer::{investigation::Subject, locate::Target, process::ProcessId};
+
+use crate::support::{Running, can_probe, command, compile, short, through, wait_for, watch, watch_command};
+
+#[test]
+fn a_library_loaded_later_is_walked_and_probed() {
+    if !can_probe() {
+        return;
+    }
+    let library = compile("cc", "plugin.c", "libplugin.so", &["-g", "-O2", "-shared", "-fPIC"]);
+    let program = compile("cc", "host.c", "plugin_host", &["-g", "-O2", "-ldl"]);
+    let words = command(&program, &[library.to_str().unwrap(), "4"]);
+    let recording = watch_command(&words, &short(Duration::from_secs(60))).unwrap();
+    assert!(recording.modules.iter().any(|module| module.path.ends_with("libplugin.so")));
+    let seen = through(&recording, "leak_in_plugin");
+    assert!(seen.live_count > 0, "{seen:?}");
+}
+
+#[test]
+fn a_replaced_program_is_followed_and_its_blocks_forgotten() {
+    if !can_probe() {
+        return;
+    }
+    let program = compile("cc", "leak.c", "leak_after_exec", &["-g", "-O2"]);
+    let first = compile("cc", "become.c", "become", &["-g", "-O2"]);
+    let words = command(&first, &["2", program.to_str().unwrap(), "50", "3"]);
+    let recording = watch_command(&words, &short(Duration::from_secs(60))).unwrap();
+    assert!(recording.events.iter().any(|event| event.what == EventKind::Executed), "{:?}", recording.events);
+    assert_eq!(through(&recording, "leak_before_exec").live_count, 0);
+    assert!(through(&recording, "leak_before_exec").allocated_count > 0);
+}
+
+#[test]
+fn children_of_a_started_program_are_followed() {
+    if !can_probe() {
+        return;
+    }
+    let program = compile("cc", "forker.c", "forker", &["-g", "-O2"]);
+    let recording = watch_command(&command(&program, &["3"]), &short(Duration::from_secs(60))).unwrap();
+    assert!(
+        recording.events.iter().any(|event| event.what == EventKind::ProcessFound),
+        "{:?}",
+        recording.events
+    );
+    assert!(through(&recording, "leak_in_child").allocated_count > 0);
+}
+
+/// A container's libc lies in another root and mount namespace, under a path that here names another file or none.
+#[test]
+fn another_root_needs_no_flag() {
+    if !can_probe() {
+        return;
+    }
+    let program = compile("cc", "leak.c", "leak_in_root", &["-g", "-O2"]);
+    let root = tempfile::tempdir().unwrap();
+    let at = |path: &str| root.path().join(path.trim_start_matches('/'));
+    for folder in ["/opt/elsewhere", "/lib64", "/old"] {
+        fs::create_dir_all(at(folder)).unwrap();
+    }
+    fs::copy("/lib/x86_64-linux-gnu/libc.so.6", at("/opt/elsewhere/libc.so.6.real")).unwrap();
+    // an absolute link: followed in our own root it leads nowhere
+    std::os::unix::fs::symlink("/opt/elsewhere/libc.so.6.real", at("/opt/elsewhere/libc.so.6")).unwrap();
+    fs::copy("/lib64/ld-linux-x86-64.so.2", at("/lib64/ld-linux-x86-64.so.2")).unwrap();
+    fs::copy(&program, at("/opt/elsewhere/leak")).unwrap();
+    let program = "/lib64/ld-linux-x86-64.so.2 --library-path /opt/elsewhere /opt/elsewhere/leak 0 600";
+    let pivoted = format!(
+        "mount --bind {0} {0} && cd {0} && pivot_root . old && exec {program}",
+        root.path().display()
+    );
+    let chrooted = format!("exec chroot {} {program}", root.path().display());
+    for way in [pivoted, chrooted] {
+        let mut inside = Command::new("unshare");
+        inside.args(["--mount", "--pid", "--fork", "--kill-child", "sh", "-c"]).arg(&way);
+        assert_libc_is_found(&Running(inside.spawn().unwrap()), &way);
+    }
+}
+
+fn assert_libc_is_found(parent: &Running, way: &str) {
+    let mut found = None;
+    wait_for("the program inside its root", || {
+        found = child_running(parent.0.id(), "ld-linux-x86-64.so.2");
+        found.is_some()
+    });
+    let target = Target::Process(ProcessId::find(found.unwrap()).unwrap());
+    let recording = watch(Subject::Running(target), &short(Duration::from_secs(1))).unwrap();
+    let libc = recording.header.allocators.iter().find(|one| one.family == "glibc").expect("its libc");
+    assert_eq!(libc.module, "/opt/elsewhere/libc.so.6.real", "{way}");
+}
+
+fn child_running(parent: u32, name: &str) -> Option<u32> {
+    let children = fs::read_to_string(format!("/proc/{parent}/task/{parent}/children")).ok()?;
+    children.split_whitespace().filter_map(|pid| pid.parse().ok()).find(|pid: &u32| {
+        fs::read_link(format!("/proc/{pid}/exe"))
+            .is_ok_and(|path| path.file_name() == Path::new(name).file_name())
+            && fs::read_to_string(format!("/proc/{pid}/maps"))
+                .is_ok_and(|maps| maps.contains("libc.so.6.real"))
+    })
+}

@@ -1,0 +1,8 @@
+//! Real probes on real programs. Needs root: CI fails without it, a person is told what was skipped.
+#![allow(clippy::unwrap_used, clippy::panic, clippy::expect_used, reason = "tests")]
+
+mod allocators;
+mod closed_loop;
+mod endings;
+mod following;
+mod support;
