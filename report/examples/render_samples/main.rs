@@ -1,0 +1,58 @@
+//! Writes reports that cover what the page has to show, for its browser tests and for looking at:
+//! `cargo run -p leakhound-report --example render_samples -- DIR`.
+//!
+//! With `--scale` it analyzes and renders 10,000 stacks x 60 snapshots instead and prints how long that took.
+
+mod large;
+mod odd;
+mod plant;
+mod small;
+#[allow(warnings)] mod temp_dress;
+
+use std::{fs, path::PathBuf, time::Instant};
+
+use anyhow::{Context as _, Result};
+use clap::Parser;
+use leakhound_report::{Options, analyze, html, recording::Recording};
+
+/// Writes sample reports.
+#[derive(Debug, Parser)]
+struct Arguments {
+    /// Where they go
+    directory: PathBuf,
+    /// Only time the large one
+    #[arg(long)]
+    scale: bool,
+}
+
+fn main() -> Result<()> {
+    let Arguments { directory, scale } = Arguments::parse();
+    fs::create_dir_all(&directory).with_context(|| format!("cannot make {}", directory.display()))?;
+    let samples: &[(&str, fn() -> Recording)] = &[
+        ("large", || large::recording(10_000, 60)),
+        ("small", small::recording),
+        ("hostile", odd::hostile),
+        ("memleak", odd::memleak),
+        ("kernel", odd::kernel),
+        ("retention", odd::retention),
+        ("one-snapshot", odd::one_snapshot),
+        ("empty", odd::empty),
+        ("no-snapshots", odd::no_snapshots),
+    ];
+    for (name, make) in &samples[..if scale { 1 } else { samples.len() }] {
+        let recording = make();
+        let started = Instant::now();
+        let mut analysis = analyze(&recording, &Options::default());
+        let analyzed = started.elapsed();
+        if std::env::var("DRESS").is_ok() { temp_dress::dress(&mut analysis, &recording); }
+        let page = html::render(&recording, &analysis)?;
+        let rendered = started.elapsed().checked_sub(analyzed).unwrap_or_default();
+        let path = directory.join(format!("{name}.html"));
+        fs::write(&path, &page).with_context(|| format!("cannot write {}", path.display()))?;
+        #[allow(clippy::print_stdout, reason = "an example reports to its user")]
+        {
+            println!("{name}: {} bytes, analyzed in {analyzed:.2?}, rendered in {rendered:.2?}", page.len());
+        }
+    }
+    Ok(())
+}

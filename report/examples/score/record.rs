@@ -1,0 +1,136 @@
+//! Builds the planted programs, runs each under `leakhound run`, and keeps the recordings without paths of this machine.
+
+use std::{
+    env, fs,
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+    sync::Mutex,
+    thread,
+};
+
+use anyhow::{Context as _, Result, bail};
+
+use crate::truth::{Build, Case};
+
+const PROGRAMS: &str = "target/examples/corpus";
+
+/// Makes recordings of cases.
+pub(crate) struct Recorder {
+    leakhound: PathBuf,
+    recordings: PathBuf,
+    /// Prefixes of paths that are nobody's business: this repository, and the sources of dependencies.
+    private: Vec<String>,
+}
+
+impl Recorder {
+    /// Recordings go to the folder `recordings`, which is made if need be.
+    pub(crate) fn new(leakhound: PathBuf, recordings: PathBuf) -> Result<Self> {
+        fs::create_dir_all(&recordings).with_context(|| format!("cannot make {}", recordings.display()))?;
+        let here = env::current_dir()?;
+        let cargo_home = env::var_os("CARGO_HOME")
+            .map(PathBuf::from)
+            .or_else(|| env::home_dir().map(|home| home.join(".cargo")));
+        let private = [Some(here), cargo_home]
+            .into_iter()
+            .flatten()
+            .map(|path| format!("{}/", path.display()))
+            .collect();
+        Ok(Self { leakhound, recordings, private })
+    }
+
+    /// Builds and records all cases, a few at a time. Every case is tried; the first failure is returned.
+    pub(crate) fn record(&self, cases: &[Case], jobs: usize) -> Result<()> {
+        build(cases)?;
+        let queue = Mutex::new(cases.iter());
+        let next = || queue.lock().ok()?.next();
+        thread::scope(|scope| {
+            let workers: Vec<_> = (0..jobs.max(1))
+                .map(|_| {
+                    scope.spawn(|| {
+                        let mut outcome = Ok(());
+                        while let Some(case) = next() {
+                            let recorded = self.record_one(case);
+                            outcome = outcome.and(recorded);
+                        }
+                        outcome
+                    })
+                })
+                .collect();
+            workers.into_iter().try_for_each(|worker| match worker.join() {
+                Ok(outcome) => outcome,
+                Err(_) => bail!("a worker panicked"),
+            })
+        })
+    }
+
+    #[allow(clippy::print_stderr, reason = "says how far it is: a whole run takes minutes")]
+    fn record_one(&self, case: &Case) -> Result<()> {
+        let path = path_in(&self.recordings, case);
+        let output = Command::new(&self.leakhound)
+            .args([
+                "run",
+                "--quiet",
+                "--interval",
+                "1s",
+                "--duration",
+                &format!("{}s", case.seconds),
+                "--recording",
+            ])
+            .arg(&path)
+            .arg("--")
+            .arg(program_of(case))
+            .args(&case.args)
+            // The program inherits it from the tool.
+            .envs((case.build == Build::JemallocPreload).then_some(("LD_PRELOAD", "libjemalloc.so.2")))
+            .stdin(Stdio::null())
+            .output()
+            .with_context(|| format!("cannot run {}: make build", self.leakhound.display()))?;
+        if !output.status.success() {
+            bail!("{}: {}: {}", case.name, output.status, String::from_utf8_lossy(&output.stderr).trim());
+        }
+        self.remove_private_paths(&path)?;
+        eprintln!("recorded {}", case.name);
+        Ok(())
+    }
+
+    fn remove_private_paths(&self, path: &Path) -> Result<()> {
+        let mut text = String::from_utf8(zstd::decode_all(&*fs::read(path)?)?)?;
+        for prefix in &self.private {
+            text = text.replace(prefix, "");
+        }
+        fs::write(path, zstd::encode_all(text.as_bytes(), 19)?)?;
+        Ok(())
+    }
+}
+
+/// Where the recording of a case lies.
+pub(crate) fn path_in(recordings: &Path, case: &Case) -> PathBuf {
+    recordings.join(format!("{}.lhr", case.name))
+}
+
+fn program_of(case: &Case) -> String {
+    let folder = match case.build {
+        Build::Glibc | Build::JemallocPreload => "glibc",
+        Build::Musl => "musl",
+        Build::MuslStatic => "musl-static",
+        Build::Jemalloc => "jemalloc",
+        Build::Rust => "rust",
+        Build::RustJemalloc => "rust-jemalloc",
+    };
+    format!("{PROGRAMS}/{folder}/{}", case.program)
+}
+
+fn build(cases: &[Case]) -> Result<()> {
+    let here = env::current_dir()?;
+    let absolute = |path: &str| here.join(path).display().to_string();
+    let mut targets: Vec<_> = cases.iter().map(|case| absolute(&program_of(case))).collect();
+    targets.sort_unstable();
+    targets.dedup();
+    let status = Command::new("make")
+        .args(["--silent", "--directory", "examples/corpus"])
+        .arg(format!("OUT={}", absolute(PROGRAMS)))
+        .args(targets)
+        .status()
+        .context("cannot run make")?;
+    if status.success() { Ok(()) } else { bail!("the planted programs do not build: see above") }
+}
