@@ -1,0 +1,138 @@
+//! Whose code a frame is: the reader of a stack looks for the first line of the program itself.
+
+use crate::recording::Mode;
+
+/// Whose code a frame is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Origin {
+    /// The program, and libraries that are not part of the language.
+    Application,
+    /// The allocator itself.
+    Allocator,
+    /// What the language or the system puts between the program and the allocator, or around `main`.
+    Runtime,
+}
+
+/// Modules that hold nothing but runtime, by the start of their file name.
+const RUNTIME_MODULES: &[&str] = &[
+    "libc.so",
+    "libc-",
+    "libc++",
+    "libstdc++",
+    "libgcc_s",
+    "libm.so",
+    "libpthread",
+    "libdl.so",
+    "ld-linux",
+    "ld-musl",
+    "[vdso]",
+];
+
+/// Namespaces of the standard libraries, as a qualified name begins with them.
+const RUNTIME_NAMESPACES: &[&str] =
+    &["std::", "core::", "alloc::", "hashbrown::", "__gnu_cxx::", "__cxxabiv1::"];
+
+/// Functions that surround `main` or a thread's function, linked into the program itself.
+const RUNTIME_FUNCTIONS: &[&str] = &[
+    "_start",
+    "__libc_start_main",
+    "__libc_start_call_main",
+    "__libc_start_main_impl",
+    "start_thread",
+    "clone",
+    "clone3",
+    "__clone",
+    "__clone3",
+    "__rust_begin_short_backtrace",
+];
+
+/// Entries into the kernel: the same above every stack.
+const KERNEL_ENTRIES: &[&str] = &[
+    "entry_SYSCALL",
+    "do_syscall_64",
+    "x64_sys_call",
+    "asm_",
+    "exc_page_fault",
+    "do_user_addr_fault",
+    "ret_from_fork",
+    "kthread",
+    "el0",
+    "invoke_syscall",
+    "do_el0_svc",
+];
+
+/// Whose code `function` in `module` is; `allocator` is the recorder's own word on it.
+pub(super) fn of(function: &str, module: &str, mode: Mode, allocator: bool) -> Origin {
+    if allocator {
+        return Origin::Allocator;
+    }
+    if mode == Mode::Kernel {
+        let entry = KERNEL_ENTRIES.iter().any(|name| function.starts_with(name));
+        return if entry { Origin::Runtime } else { Origin::Application };
+    }
+    let file = module.rsplit('/').next().unwrap_or(module);
+    let name = qualified(function);
+    let runtime = RUNTIME_MODULES.iter().any(|start| file.starts_with(start))
+        || RUNTIME_NAMESPACES.iter().any(|start| name.starts_with(start))
+        || RUNTIME_FUNCTIONS.contains(&name);
+    if runtime { Origin::Runtime } else { Origin::Application }
+}
+
+/// The qualified name in a demangled symbol: without the return type that C++ templates carry, and for a Rust
+/// `<Type as Trait>::method` from the type on.
+fn qualified(symbol: &str) -> &str {
+    let mut depth = 0_u32;
+    let mut start = 0;
+    for (at, byte) in symbol.bytes().enumerate() {
+        match byte {
+            b'<' | b'(' | b'[' if byte != b'(' || depth > 0 => depth += 1,
+            b'(' => break, // the arguments
+            b'>' | b')' | b']' => depth = depth.saturating_sub(1),
+            b' ' if depth == 0 && !symbol[..at].ends_with("operator") => start = at + 1,
+            _ => {}
+        }
+    }
+    // A Rust type may be borrowed, mutable or a trait object.
+    let mut name = symbol.get(start..).unwrap_or(symbol);
+    while let Some(rest) = ["<", "&", "mut ", "dyn "].iter().find_map(|prefix| name.strip_prefix(prefix)) {
+        name = rest;
+    }
+    name
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn application_runtime_and_allocator_are_told_apart() {
+        for (function, module, expected) in [
+            ("handle_request", "/usr/bin/server", Origin::Application),
+            ("std::vector<Session>::push_back(Session const&)", "/usr/bin/server", Origin::Runtime),
+            (
+                "void std::vector<int, std::allocator<int> >::_M_realloc_insert<int>(int&&)",
+                "/app",
+                Origin::Runtime,
+            ),
+            ("std::string app::make<int>(int)", "/app", Origin::Application),
+            ("app::Cache::insert(std::string const&)", "/app", Origin::Application),
+            ("app::operator<<(std::ostream&, int)", "/app", Origin::Application),
+            ("<alloc::vec::Vec<T,A> as core::iter::Extend<T>>::extend", "/app", Origin::Runtime),
+            ("<app::Foo as core::fmt::Display>::fmt", "/app", Origin::Application),
+            ("<&mut std::io::Stdout as std::io::Write>::write", "/app", Origin::Runtime),
+            ("strdup", "/usr/lib/x86_64-linux-gnu/libc.so.6", Origin::Runtime),
+            ("libc.so.6+0x2724a", "/lib/libc.so.6", Origin::Runtime),
+            ("__libc_start_main", "/app", Origin::Runtime),
+            ("main", "/app", Origin::Application),
+            ("libcurl_easy", "/usr/lib/libcurl.so.4", Origin::Application),
+            ("", "", Origin::Application),
+            ("((((", "", Origin::Application),
+            ("\u{202e}é <", "", Origin::Application),
+        ] {
+            assert_eq!(of(function, module, Mode::Heap, false), expected, "{function}");
+        }
+        assert_eq!(of("anything", "/app", Mode::Heap, true), Origin::Allocator);
+        assert_eq!(of("do_syscall_64", "", Mode::Kernel, false), Origin::Runtime);
+        assert_eq!(of("do_anonymous_page", "", Mode::Kernel, false), Origin::Application);
+    }
+}

@@ -1,0 +1,45 @@
+// What each entry of the ledger means to someone who reads a verdict.
+
+export interface Entry {
+  label: string;
+  meaning: string;
+  /** A loss makes the numbers above incomplete; the rest only counts. */
+  loss: boolean;
+}
+
+const count = (label: string, meaning: string): Entry => ({ label, meaning, loss: false });
+const loss = (label: string, meaning: string): Entry => ({ label, meaning, loss: true });
+
+const KNOWN = new Map<string, Entry>(Object.entries({
+  allocations: count("Allocations followed", "each is in the numbers above until it is freed"),
+  frees: count("Frees of followed blocks", "each took its block out of the live numbers"),
+  failedAllocations: count("Allocations that failed", "the allocator returned nothing, so nothing is live"),
+  smallAllocations: count("Below the minimum size", "left out as asked"),
+  unmatchedFrees: count("Frees of unknown blocks", "older than the probes, left out, or freed twice: normal at the start"),
+  nestedCalls: count("Nested allocator calls", "one allocator function called another: counted once"),
+  missedFrees: loss("Frees not seen", "an address was given out again without a free: the old block was taken as freed"),
+  blocksFull: loss("Blocks not followed", "no room to remember another block: live bytes read low"),
+  countersFull: loss("Allocations not counted", "no room for another stack in this stretch of time: live bytes read low"),
+  stacksFull: loss("Stacks without frames", "counted, but their frames were lost"),
+  callsFull: loss("Calls lost", "no room to remember arguments until the return"),
+  returnsUnmatched: count("Returns without a call", "calls that began before the probes"),
+  walksBusy: loss("Walks not started", "every buffer of that CPU was in use: the allocation is not counted"),
+  walksComplete: count("Stacks walked to the end", "from the allocation to the outermost function"),
+  walksNoMapping: loss("Walks cut: unknown code", "the next frame lies in no known module, as with JIT-compiled code"),
+  walksNoRows: loss("Walks cut: no unwind table", "the module carries no .eh_frame for that code"),
+  walksUnsupported: loss("Walks cut: unusual frame", "the unwind rule is one that is not followed"),
+  walksUnreadable: loss("Walks cut: stack unreadable", "the memory of the stack could not be read"),
+  walksTruncated: loss("Walks cut: too deep", "more frames than are kept"),
+  framePointerSteps: count("Steps by frame pointer", "frames without an unwind table, followed by convention: may be wrong"),
+  foreignEvents: count("Other processes", "probes that ran where nothing is followed"),
+  unreadableOut: loss("Results unreadable", "the pointer that posix_memalign gave back could not be read"),
+}));
+
+/** The entry of a name; one that this page does not know is shown in words. */
+export function entry(name: string): Entry {
+  const known = KNOWN.get(name);
+  if (known) return known;
+  const words = name.replace(/([a-z0-9])([A-Z])/g, "$1 $2").toLowerCase();
+  const label = words.charAt(0).toUpperCase() + words.slice(1);
+  return { label, meaning: "", loss: /lost|drop|skip|unknown|unmatched|truncat|full|unresolved|unsymbol|fail|garbl|gap/.test(words) };
+}
