@@ -47,6 +47,11 @@ $(WEB)/node_modules/.package-lock.json: $(WEB)/package-lock.json | setup-test
 	cd $(WEB) && npm ci --silent
 	touch $@
 
+.PHONY: bench
+bench: setup-build ## Compare what watching costs, as ratios in one run: no probe, empty probes, full tracking, memleak
+	cargo bench --quiet --package leakhound-tracer --bench cost --no-run
+	$(SUDO) env PATH="$$PATH" HOME="$$HOME" cargo bench --quiet --package leakhound-tracer --bench cost
+
 .PHONY: score
 INTO ?= target/score
 score: build ## Record and judge the planted programs: precision and recall; ONLY=name for some, INTO=folder to keep recordings
@@ -58,7 +63,9 @@ FUZZ_SECONDS ?= 60
 fuzz: setup-fuzz ## Fuzz every parser of hostile input, each for FUZZ_SECONDS=60
 	for folder in report/fuzz tracer/fuzz; do \
 		for target in $$(cargo fuzz list --fuzz-dir $$folder); do \
-			cargo fuzz run --fuzz-dir $$folder --sanitizer none $$target -- -max_total_time=$(FUZZ_SECONDS); \
+			mkdir -p $$folder/corpus/$$target; \
+			cargo fuzz run --fuzz-dir $$folder --sanitizer none $$target $$folder/corpus/$$target \
+				$$(find $$folder/seeds -maxdepth 0 2>&-) -- -max_total_time=$(FUZZ_SECONDS) || exit 1; \
 		done; \
 	done
 
