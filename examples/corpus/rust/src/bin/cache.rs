@@ -12,7 +12,8 @@ struct Cache {
 
 impl Cache {
     #[inline(never)]
-    fn remember(&mut self, request: String) {
+    fn remember(&mut self, round: u64) {
+        let request = format!("/articles/{round}");
         let answer = format!("answer to {request}: {}", ".".repeat(120));
         self.order.push_back(request.clone());
         self.answers.insert(request, answer);
@@ -31,7 +32,7 @@ fn main() {
     let bounded = pace.variant() == "bounded";
     let mut cache = Cache::default();
     while let Some(round) = pace.next_round() {
-        cache.remember(format!("/articles/{round}"));
+        cache.remember(round);
         if bounded && cache.answers.len() > 1000 {
             cache.evict();
         }
