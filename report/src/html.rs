@@ -46,3 +46,6 @@ pub fn render(recording: &Recording, analysis: &Analysis) -> Result<String, Rend
     html.push_str(after);
     Ok(html)
 }
+
+#[cfg(test)]
+mod tests;

@@ -150,3 +150,6 @@ impl<T: Clone + Eq + Hash> Table<T> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -107,3 +107,6 @@ pub(super) fn pack<H: Serialize>(facts: &Facts<H>) -> Result<String, RenderError
         .map(|bytes| STANDARD.encode(bytes))
         .map_err(RenderError::Compress)
 }
+
+#[cfg(test)]
+pub(super) mod tests;

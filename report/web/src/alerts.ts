@@ -23,10 +23,10 @@ export function drawAlerts(report: Report, reveal: (stack: number) => void) {
   const rows = alerts.slice(0, MOST).map(([stack, from, to], index) => {
     const place = report.titlePlace(stack);
     const where = place?.file ? `${base(place.file)}${place.line ? `:${place.line}` : ""}` : base(place?.module ?? "");
-    const name = place ? short(place.function) : "(no frames)";
+    const name = place ? short(place.function, 80) : "(no frames)";
     return el("tr", { class: index < AT_FIRST ? "" : "more" },
       el("td", {}, badge(report.class(stack))),
-      el("td", { class: "name" }, el("button", { type: "button", class: "link", onclick: () => reveal(stack) }, el("code", {}, name)), " ", el("small", {}, legible(where, 60))),
+      el("td", { class: "name" }, el("button", { type: "button", class: "link", onclick: () => reveal(stack) }, el("code", {}, name)), " ", el("small", {}, where && legible(where, 60))),
       el("td", { class: "wide" }, sparkline(report.series(stack), report.class(stack), "live bytes over time")),
       el("td", { class: "number" }, `${bytes(from)} → `, el("b", {}, bytes(to))),
       el("td", { class: "number" }, perHour(report.growthPerHour[stack]!)));

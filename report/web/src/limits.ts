@@ -136,6 +136,6 @@ function events(report: Report): HTMLElement {
   const { events: rows, eventsLeftOut } = report.data;
   if (!rows.length) return el("span");
   return el("details", { class: "events", open: rows.length <= 12 }, el("summary", {}, `${count(rows.length + eventsLeftOut)} event${rows.length + eventsLeftOut === 1 ? "" : "s"} during the run`),
-    el("table", { class: "plain" }, el("tbody", {}, ...rows.map(([at, pid, kind, detail]) => el("tr", { class: ["gap", "outOfMemory", "budgetStep"].includes(kind) ? "loss" : "" }, el("td", { class: "number" }, elapsed(at)), el("td", {}, Object.hasOwn(EVENTS, kind) ? EVENTS[kind] : legible(kind, 40)), el("td", { class: "number" }, pid === null ? "" : `pid ${pid}`), el("td", {}, legible(detail, 300)))))),
+    el("table", { class: "plain" }, el("tbody", {}, ...rows.map(([at, pid, kind, detail]) => el("tr", { class: ["gap", "outOfMemory", "budgetStep"].includes(kind) ? "loss" : "" }, el("td", { class: "number" }, elapsed(at)), el("td", {}, Object.hasOwn(EVENTS, kind) ? EVENTS[kind] : legible(kind, 40)), el("td", { class: "number" }, pid === null ? "" : `pid ${pid}`), el("td", {}, detail && legible(detail, 300)))))),
     eventsLeftOut > 0 && el("p", { class: "note" }, `${count(eventsLeftOut)} later events are not in this page.`));
 }

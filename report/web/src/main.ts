@@ -139,7 +139,7 @@ function header(report: Report) {
     el("b", {}, name),
     data.target.command ? el("code", {}, legible(data.target.command, 120)) : "",
     el("span", {}, [data.startedUnixMs === null ? undefined : wallClock(data.startedUnixMs, true), duration(data.durationSeconds), `${count(data.snapshotCount)} snapshot${data.snapshotCount === 1 ? "" : "s"}`].filter(Boolean).join(", ")));
-  get("colophon").append(`Leakhound ${legible(data.host.version || "", 40)}. This file holds everything it shows and asks the network for nothing.`);
+  get("colophon").append(`Leakhound${data.host.version ? ` ${legible(data.host.version, 40)}` : ""}. This file holds everything it shows and asks the network for nothing.`);
 }
 
 function keepAddress(report: Report, view: View) {

@@ -34,7 +34,7 @@ export function drawPeak(report: Report, reveal: (stack: number) => void) {
         const where = place?.file ? `${base(place.file)}${place.line ? `:${place.line}` : ""}` : base(place?.module ?? "");
         return el("li", {},
           el("b", {}, percent(values[stack]! / total)), bar(values[stack]! / total, report.class(stack) ?? "Inconclusive"), el("span", { class: "value" }, bytes(values[stack]!)),
-          el("span", { class: "name" }, glyph(report.class(stack)), el("button", { type: "button", class: "link", onclick: () => reveal(stack) }, el("code", {}, place ? short(place.function) : "(no frames)")), " ", el("small", {}, legible(where, 60))));
+          el("span", { class: "name" }, glyph(report.class(stack)), el("button", { type: "button", class: "link", onclick: () => reveal(stack) }, el("code", {}, place ? short(place.function, 80) : "(no frames)")), " ", el("small", {}, where && legible(where, 60))));
       }),
       ...(rest > 0 ? [el("li", { class: "rest" }, el("b", {}, percent(rest / total)), bar(rest / total, "rest"), el("span", { class: "value" }, bytes(rest)), el("span", { class: "name" }, `everything else (${count(Math.max(0, holders - top.length))} stack${holders - top.length === 1 ? "" : "s"})`))] : [])),
   );

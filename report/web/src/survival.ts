@@ -3,7 +3,7 @@
 
 import { el, svg } from "./dom";
 import type { CohortLine, Report } from "./report";
-import { bytes, duration, elapsed, percent } from "./units";
+import { bytes, elapsed, percent, rough } from "./units";
 
 const WIDTH = 420;
 const HEIGHT = 120;
@@ -40,14 +40,14 @@ export function survivalChart(report: Report, stack: number): HTMLElement {
   const path = (points: [number, number][]) => `M${points.map(([age, share]) => `${((age / longest) * WIDTH).toFixed(1)} ${((1 - share) * (HEIGHT - 4) + 2).toFixed(1)}`).join("L")}`;
   const mean = pooled(cohorts);
   const end = mean.at(-1)!;
-  const label = `Of the bytes allocated together, ${percent(end[1])} are still live after ${duration(end[0])}.`;
+  const label = `Of the bytes allocated together, ${percent(end[1])} are still live after ${rough(end[0])}.`;
   return el("figure", { class: "survival" },
-    el("figcaption", {}, "Survival of cohorts", el("span", {}, `${percent(end[1])} live after ${duration(end[0])}`)),
+    el("figcaption", {}, "Survival of cohorts", el("span", {}, `${percent(end[1])} live after ${rough(end[0])}`)),
     el("div", { class: "plot" },
       svg("svg", { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, preserveAspectRatio: "none", role: "img", "aria-label": label },
         svg("path", { class: "grid", d: `M0 2H${WIDTH}M0 ${HEIGHT / 2}H${WIDTH}M0 ${HEIGHT - 2}H${WIDTH}` }),
         ...cohorts.map((cohort) => svg("path", { class: "cohort", d: path(cohort.points) }, svg("title", {}, `${bytes(cohort.allocated)} allocated before ${elapsed(cohort.end)}`))),
         svg("path", { class: "mean", d: path(mean) })),
       el("span", { class: "tick top" }, "100%"), el("span", { class: "tick bottom" }, "0%")),
-    el("div", { class: "scale" }, el("span", {}, "age 0"), el("span", {}, duration(longest))));
+    el("div", { class: "scale" }, el("span", {}, "age 0"), el("span", {}, rough(longest))));
 }

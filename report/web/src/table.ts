@@ -8,7 +8,7 @@ import type { Filtered } from "./filter";
 import { column, ordered } from "./order";
 import type { Report } from "./report";
 import { base, legible, short, tail } from "./text";
-import { bytes, count, duration, perHour, signed } from "./units";
+import { bytes, count, perHour, rough, signed } from "./units";
 import type { Sort, View } from "./view";
 
 const COLUMNS: { sort: Sort; label: string; title: string; down: boolean }[] = [
@@ -71,7 +71,7 @@ export function drawTable(report: Report, view: View, actions: Omit<DetailAction
       cell("live number", bytes(live[stack]!)),
       cell("count number", count(data.liveCount[stack]!)),
       cell("allocated number", data.allocatedBytes[stack] ? bytes(data.allocatedBytes[stack]!) : "–"),
-      cell("oldest number", oldest === oldest ? duration(oldest) : "–"));
+      cell("oldest number", oldest === oldest ? rough(oldest) : "–"));
   }
 
   function paint() {

@@ -6,6 +6,7 @@ const UNSEEN =
 
 /** `text` with nothing hidden in it and at most about `max` characters, the middle left out. */
 export function legible(text: string, max = 200): string {
+  if (text.trim() === "") return text === "" ? "(no name)" : "(blank name)";
   const shown = text.replace(UNSEEN, (found) => `\\u${found.codePointAt(0)!.toString(16).padStart(4, "0")}`);
   if (shown.length <= max) return shown;
   const head = Math.ceil((max - 3) * 0.65);
@@ -33,7 +34,7 @@ export function short(name: string, max = 120): string {
     }
     out += c;
   }
-  return legible(out.trim() || name, max);
+  return legible(out.trim() === "" ? name : out.trim(), max);
 }
 
 /** The last part of a path. */

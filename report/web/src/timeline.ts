@@ -8,7 +8,7 @@ import { announce, css, el, get } from "./dom";
 import { mix } from "./paint";
 import type { Report } from "./report";
 import { short } from "./text";
-import { bytes, elapsed, signed } from "./units";
+import { bytes, elapsed, signed, tick } from "./units";
 import type { View } from "./view";
 import { heaviest, weigh, WEIGHTS, whole, type Stretch } from "./weights";
 
@@ -62,7 +62,7 @@ export function drawTimeline(report: Report, view: View, reveal: (stack: number)
   const mostLive = Math.max(1, ...data.total);
   const mostRss = Math.max(0, ...report.rss.map((value) => value ?? 0));
   // A limit or RSS far above would press the layers into the ground: it starts hidden, and says so.
-  const show = { rss: rss !== undefined && mostRss <= 12 * mostLive, limit: limit !== undefined && limit <= 4 * Math.max(mostLive, mostRss) };
+  const show = { rss: rss !== undefined && mostRss <= 6 * mostLive, limit: limit !== undefined && limit <= 4 * Math.max(mostLive, mostRss) };
   const box = el("div", { class: "chart", tabindex: 0, role: "group", "aria-roledescription": "chart", "aria-label": "Live bytes over time. Arrows read a moment, with Shift they select a stretch, Escape clears it.", "aria-describedby": "reading" });
   const reading = el("p", { id: "reading", class: "reading", "aria-live": "polite" });
   const legend = el("ol", { class: "legend" });
@@ -125,6 +125,8 @@ export function drawTimeline(report: Report, view: View, reveal: (stack: number)
     const above = rss && show.rss ? rss.map((value, t) => (value === null ? null : Math.max(value, top[t]!))) : undefined;
     const axis = () => ({ stroke: css("--soft"), font: `12px ${css("--sans")}`, grid: { stroke: css("--line"), width: 1 }, ticks: { show: false }, border: { show: false } });
     const ceiling = 1.04 * Math.max(...top, show.rss ? mostRss : 0, show.limit ? (limit ?? 0) : 0, 1);
+    // A line between two layers would hide a thin one.
+    const thick = (layer: Layer) => Math.max(...Array.from(layer.values)) > ceiling / 50;
     plot?.destroy();
     const width = Math.max(240, box.clientWidth);
     const options: uPlot.Options = {
@@ -132,12 +134,12 @@ export function drawTimeline(report: Report, view: View, reveal: (stack: number)
       scales: { x: { time: false }, y: { range: () => [0, ceiling] } },
       axes: [
         { ...axis(), incrs: TIMES, values: (_u, splits) => splits.map(elapsed), space: 64, size: 28 },
-        { ...axis(), incrs: POWERS, values: (_u, splits) => splits.map(bytes), size: 68, space: 44 },
+        { ...axis(), incrs: POWERS, values: (_u, splits) => splits.map(tick), size: 68, space: 44 },
       ],
       series: [
         {},
         { label: "untracked", show: above !== undefined, points: { show: false }, width: 0 },
-        ...order.map((layer, i) => ({ label: layer.name, fill: colors[i]!, stroke: css("--paper"), width: 1, points: { show: false } })),
+        ...order.map((layer, i) => ({ label: layer.name, fill: colors[i]!, ...(thick(layer) ? { stroke: css("--paper"), width: 1 } : { width: 0 }), points: { show: false } })),
         { label: "RSS", show: show.rss, stroke: css("--ink"), width: 1.75, points: { show: false } },
         { label: "limit", show: show.limit, stroke: css("--Leak"), width: 1.5, dash: [6, 4], points: { show: false } },
       ],
@@ -154,7 +156,8 @@ export function drawTimeline(report: Report, view: View, reveal: (stack: number)
     plot = new uPlot(options, values as uPlot.AlignedData, box);
     box.classList.toggle("narrow", width < 500);
     mark();
-    lead.textContent = `${bytes(data.total[0]!)} → ${bytes(data.total[last]!)} live in ${elapsed(seconds[last]! - seconds[0]!)}. Coloured: the ${layers.length - 1 || "no"} heaviest by ${WEIGHTS[view.state.weight].what}${show.limit || limit === undefined ? "" : `; the limit of ${bytes(limit)} is far above`}. Drag to select a stretch: growth below then means growth within it.`;
+    lead.textContent = `${bytes(data.total[0]!)} → ${bytes(data.total[last]!)} live in ${elapsed(seconds[last]! - seconds[0]!)}. Coloured: the ${layers.length - 1 || "no"} heaviest by ${WEIGHTS[view.state.weight].what}${show.limit || limit === undefined ? "" : `; the limit of ${bytes(limit)} is not drawn`}.`;
+    lead.append(el("span", { class: "hint" }, " Drag to select a stretch: growth below then means growth within it."));
     drawLegend(order);
   }
 

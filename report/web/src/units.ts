@@ -47,6 +47,12 @@ export function duration(seconds: number): string {
   return parts.slice(0, 2).join(" ");
 }
 
+/** A length of time that is no more certain than that. */
+export const rough = (seconds: number) => duration(seconds >= 600 ? Math.round(seconds / 60) * 60 : seconds);
+
+/** Bytes on an axis, where the steps are round. */
+export const tick = (value: number) => bytes(value).replace(/\.0+ /, " ");
+
 /** A moment of the recording: minutes and seconds since its start. */
 export function elapsed(seconds: number): string {
   const whole = Math.round(seconds);

@@ -4,7 +4,7 @@ import { glyph, VERDICTS } from "./classes";
 import { copyButton, el, get } from "./dom";
 import type { Report } from "./report";
 import { base, legible, short } from "./text";
-import { bytes, count, duration, perHour, percent, signed, wallClock } from "./units";
+import { bytes, count, duration, perHour, percent, rough, signed, wallClock } from "./units";
 
 /** Growth per hour of what is judged to leak, or of everything live when nothing is. */
 export function leakRate(report: Report): number {
@@ -41,7 +41,7 @@ function limit(report: Report): { length: string; moment: string | undefined } |
   const seconds = data.verdict.secondsToLimit;
   if (seconds === undefined || seconds === null) return undefined;
   const at = data.startedUnixMs === null ? undefined : data.startedUnixMs + (data.durationSeconds + seconds) * 1000;
-  return { length: duration(seconds), moment: at === undefined ? undefined : wallClock(at, seconds > 20 * 3600) };
+  return { length: rough(seconds), moment: at === undefined ? undefined : wallClock(at, seconds > 20 * 3600) };
 }
 
 /** The whole answer as one paragraph of plain text. */
