@@ -4,10 +4,23 @@
 
 mod alert;
 mod analyze;
+mod classify;
+mod cohort;
+mod confidence;
 mod frames;
+mod limit;
+mod observation;
 mod peak;
+mod reconcile;
+mod retention;
+mod saturation;
+mod sawtooth;
 mod series;
+mod step;
 mod totals;
+mod trend;
+mod verdict;
+mod youngest;
 
 use std::collections::BTreeMap;
 

@@ -5,11 +5,17 @@ use std::collections::BTreeMap;
 use crate::recording::{self, Recording};
 
 use super::{
-    Analysis, Block, Class, Evidence, FORMAT, Finding, Overhead, Target, Verdict, VerdictName, alert,
+    Analysis, Block, FORMAT, Finding, Frame, Overhead, Target, alert,
+    classify::{self, Decision},
+    cohort::Stretches,
+    confidence,
     frames::{self, Paths},
+    observation::Observation,
     peak,
+    reconcile::Reconciliation,
     series::{Grid, Series},
     totals,
+    verdict::{self, Case},
 };
 
 /// What to show of an analysis.
@@ -25,21 +31,34 @@ pub struct Options {
 pub fn analyze(recording: &Recording, options: &Options) -> Analysis {
     let histories = recording.histories();
     let grid = Grid::over(&recording.snapshots);
+    let stretches = Stretches::of(recording, &grid);
     let series: Vec<Series<'_>> = histories.iter().map(|history| Series::of(history, &grid)).collect();
-    let paths = Paths::of(&recording.modules);
     let timeline = totals::timeline(&recording.snapshots);
-    let mut findings: Vec<Finding> =
-        series.iter().map(|series| finding(series, recording, &paths, options)).collect();
-    findings.sort_by(|a, b| {
-        (a.class, b.growth_bytes_per_hour, b.live_bytes)
-            .partial_cmp(&(b.class, a.growth_bytes_per_hour, a.live_bytes))
-            .unwrap_or(std::cmp::Ordering::Equal)
-            .then(a.stack_id.cmp(&b.stack_id))
+    let totals = totals::at_end(&histories);
+    let peak = peak::find(&timeline, &histories);
+    let paths = Paths::of(&recording.modules);
+    let mut findings: Vec<Finding> = series
+        .iter()
+        .map(|series| {
+            let observation = Observation::of(series, &grid, stretches.as_ref(), recording.header.mode);
+            let stack = series.history.stack;
+            let frames = frames::shown(&stack.frames, &paths, options.all_frames);
+            finding(series, &observation, frames, blocks(recording, stack.id))
+        })
+        .collect();
+    rank(&mut findings);
+    let whole = totals::observation(&timeline, &grid, recording.header.mode);
+    let verdict = verdict::verdict(&Case {
+        recording,
+        timeline: &timeline,
+        totals: &totals,
+        peak_live: peak.total_bytes,
+        findings: &findings,
+        whole: &whole,
+        memory: Reconciliation::of(&timeline, &series).as_ref(),
+        doubts: &confidence::doubts(recording, totals.allocated_count),
     });
     findings.truncate(options.top.unwrap_or(usize::MAX));
-    for (at, finding) in findings.iter_mut().enumerate() {
-        finding.rank = at + 1;
-    }
     Analysis {
         format: FORMAT.to_owned(),
         source: recording.header.source,
@@ -48,14 +67,9 @@ pub fn analyze(recording: &Recording, options: &Options) -> Analysis {
         started_unix_ms: recording.header.started_unix_ms,
         duration_seconds: seconds(recording.duration_ns()),
         snapshot_count: recording.snapshots.len(),
-        verdict: Verdict {
-            name: VerdictName::Inconclusive,
-            confidence_percent: 0,
-            reasons: Vec::new(),
-            seconds_to_limit: None,
-        },
-        totals: totals::at_end(&histories),
-        peak: peak::find(&timeline, &histories),
+        verdict,
+        totals,
+        peak,
         timeline,
         alerts: alert::all(&series),
         findings,
@@ -64,25 +78,42 @@ pub fn analyze(recording: &Recording, options: &Options) -> Analysis {
     }
 }
 
-fn finding(series: &Series<'_>, recording: &Recording, paths: &Paths<'_>, options: &Options) -> Finding {
-    let last = series.history.last().cloned().unwrap_or_default();
-    let stack = series.history.stack;
+fn finding(
+    series: &Series<'_>,
+    observation: &Observation<'_>,
+    frames: Vec<Frame>,
+    blocks: Vec<Block>,
+) -> Finding {
+    let Decision { class, because } = classify::classify(observation);
+    let last = &observation.last;
     Finding {
         rank: 0,
-        stack_id: stack.id,
-        class: if series.grew_every_snapshot { Class::Suspected } else { Class::Inconclusive },
-        evidence: Evidence { growing_share: series.growing_share, ..Evidence::default() },
+        stack_id: series.history.stack.id,
+        class,
+        evidence: observation.evidence(because),
         live_bytes: last.live_bytes,
         live_count: last.live_count,
         allocated_bytes: last.allocated_bytes,
         allocated_count: last.allocated_count,
         first_live_bytes: series.first(),
         last_live_bytes: series.last(),
-        growth_bytes_per_hour: 0.0,
+        growth_bytes_per_hour: observation.bytes_per_second() * 3600.0,
         grew_every_snapshot: series.grew_every_snapshot,
-        frames: frames::shown(&stack.frames, paths, options.all_frames),
-        cut_short: stack.cut_short.clone(),
-        blocks: blocks(recording, stack.id),
+        frames,
+        cut_short: series.history.stack.cut_short.clone(),
+        blocks,
+    }
+}
+
+/// The most suspicious first: by class, then by growth, then by live bytes.
+fn rank(findings: &mut [Finding]) {
+    findings.sort_by(|a, b| {
+        let by_growth = b.growth_bytes_per_hour.total_cmp(&a.growth_bytes_per_hour);
+        let by_live = b.live_bytes.cmp(&a.live_bytes);
+        a.class.cmp(&b.class).then(by_growth).then(by_live).then(a.stack_id.cmp(&b.stack_id))
+    });
+    for (at, finding) in findings.iter_mut().enumerate() {
+        finding.rank = at + 1;
     }
 }
 

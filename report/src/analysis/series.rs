@@ -19,6 +19,16 @@ pub(super) struct Grid {
 }
 
 impl Grid {
+    /// Seconds between the first and the last point.
+    pub(super) fn duration(&self) -> f64 {
+        self.seconds.last().zip(self.seconds.first()).map_or(0.0, |(last, first)| last - first)
+    }
+
+    /// Mean seconds between two points.
+    pub(super) fn step(&self) -> f64 {
+        self.duration() / self.seconds.len().saturating_sub(1).max(1) as f64
+    }
+
     pub(super) fn over(snapshots: &[Snapshot]) -> Self {
         let recorded = snapshots.len();
         let indices: Vec<usize> = if recorded <= MOST_POINTS {
@@ -54,6 +64,14 @@ impl<'a> Series<'a> {
             grew_every_snapshot: steps >= 2 && grown == steps,
             growing_share: if steps == 0 { 0.0 } else { grown as f64 / steps as f64 },
         }
+    }
+
+    /// Live blocks in the last snapshot less those in the first.
+    pub(super) fn grown_blocks(&self) -> f64 {
+        let last = self.history.last().map_or(0, |counters| counters.live_count);
+        let first =
+            self.history.sample(&[0], |counters| counters.live_count).first().copied().unwrap_or_default();
+        last as f64 - first as f64
     }
 
     /// Live bytes in the first snapshot.

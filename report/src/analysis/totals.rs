@@ -2,9 +2,16 @@
 
 use std::collections::HashMap;
 
-use crate::recording::{History, Process, Snapshot};
+use crate::recording::{History, Mode, Process, Snapshot, StackCounters};
 
-use super::{TimelinePoint, Totals, analyze::seconds};
+use super::{
+    TimelinePoint, Totals,
+    analyze::seconds,
+    observation::{self, Observation},
+    saturation::Thirds,
+    series::Grid,
+    trend,
+};
 
 /// Sums at the end. They saturate: a hostile file may hold any numbers.
 pub(super) fn at_end(histories: &[History<'_>]) -> Totals {
@@ -42,6 +49,27 @@ pub(super) fn timeline(snapshots: &[Snapshot]) -> Vec<TimelinePoint> {
         });
     }
     points
+}
+
+/// All stacks together, looked at like one stack of which nothing but live bytes is known.
+pub(super) fn observation<'a>(timeline: &[TimelinePoint], grid: &'a Grid, mode: Mode) -> Observation<'a> {
+    let live: Vec<f64> = grid.snapshots.iter().map(|at| timeline[*at].live_bytes as f64).collect();
+    let grown = timeline.windows(2).filter(|pair| pair[1].live_bytes > pair[0].live_bytes).count();
+    let steps = timeline.len().saturating_sub(1);
+    Observation {
+        mode,
+        grid,
+        last: StackCounters::default(),
+        grew_every_snapshot: steps >= 2 && grown == steps,
+        growing_share: if steps == 0 { 0.0 } else { grown as f64 / steps as f64 },
+        trend: trend::mann_kendall(&live),
+        slope: trend::theil_sen(&grid.seconds, &live),
+        thirds: Thirds::of(&grid.seconds, &live),
+        noise: observation::noise(&live),
+        residue: None,
+        has_cohorts: true,
+        live,
+    }
 }
 
 fn sum(processes: &[Process], value: impl Fn(&Process) -> u64) -> u64 {

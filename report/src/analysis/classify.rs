@@ -1,0 +1,272 @@
+//! From one stack's numbers to its class: a chain of checks, the first that applies decides.
+
+use crate::{amount, recording::Mode};
+
+use super::{Class, observation::Observation, saturation::Thirds, sawtooth, step, trend};
+
+/// A class and why, for a person.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Decision {
+    pub(super) class: Class,
+    pub(super) because: String,
+}
+
+type Check = fn(&Observation<'_>) -> Option<Decision>;
+
+/// The checks in their order. Blocks that stay come first, because churn can hide a leak from every check on live bytes
+/// and a leak can hide behind every shape of them; shapes come before growth, because most of them grow too.
+const CHECKS: &[(&str, Check)] = &[
+    ("too few snapshots", too_short),
+    ("nothing was live", never_live),
+    ("blocks stay", blocks_stay),
+    ("sawtooth with rising valleys", rising_sawtooth),
+    ("sawtooth", sawtooth),
+    ("came and went", transient),
+    ("jumps", jumps),
+    ("slowing down", saturating),
+    ("level", level),
+    ("steady growth", steady_growth),
+    ("growth in a short recording", short_growth),
+];
+
+/// The class of a stack.
+pub(super) fn classify(observation: &Observation<'_>) -> Decision {
+    CHECKS.iter().find_map(|(_, check)| check(observation)).unwrap_or_else(|| {
+        let because = "It changed in a way that fits no pattern well enough.".to_owned();
+        Decision { class: Class::Inconclusive, because }
+    })
+}
+
+/// What a check that applies gives.
+#[allow(clippy::unnecessary_wraps, reason = "every check ends with it")]
+fn decide(class: Class, because: String) -> Option<Decision> {
+    Some(Decision { class, because })
+}
+
+/// Snapshots below which nothing is said at all.
+const FEWEST_SNAPSHOTS: usize = 3;
+/// Snapshots from which live bytes alone can show a steady growth: a trend in fewer may be chance.
+const ENOUGH_SNAPSHOTS: usize = 8;
+
+fn too_short(o: &Observation<'_>) -> Option<Decision> {
+    let recorded = o.grid.recorded;
+    if recorded >= FEWEST_SNAPSHOTS {
+        return None;
+    }
+    decide(Class::Inconclusive, format!("{recorded} snapshots are too few to tell growth from chance."))
+}
+
+fn never_live(o: &Observation<'_>) -> Option<Decision> {
+    if o.highest() > 0.0 {
+        return None;
+    }
+    decide(Class::Transient, "All of it was freed before a snapshot could see it.".to_owned())
+}
+
+/// The decisive evidence of a leak: cohort after cohort leaves blocks behind that are not freed any more.
+fn blocks_stay(o: &Observation<'_>) -> Option<Decision> {
+    /// Cohorts that have to leave something behind before we call it a leak.
+    const LEAK: (usize, f64) = (6, 0.3);
+    /// The same before we suspect one: fewer, but then nearly each.
+    const SUSPICION: (usize, f64) = (3, 0.75);
+    let residue = o.residue.as_ref()?;
+    let since = residue.left.iter().position(|left| *left > 0.0)?;
+    let left = &residue.left[since..];
+    let leaving = left.iter().filter(|left| **left > 0.0).count();
+    let share = leaving as f64 / left.len() as f64;
+    let recent = left.len().div_ceil(3).max(2).min(left.len());
+    let stopped = left[left.len() - recent..].iter().all(|left| *left <= 0.0);
+    if stopped || dies_down(&residue.ends[since..], left) {
+        return None;
+    }
+    let class = match (leaving, share) {
+        enough if enough.0 >= LEAK.0 && enough.1 >= LEAK.1 => Class::Leak,
+        enough if enough.0 >= SUSPICION.0 && enough.1 >= SUSPICION.1 => Class::Suspected,
+        _ => return None,
+    };
+    let age = residue.cut as f64 * o.grid.step();
+    let survival = residue.survival().unwrap_or_default();
+    decide(
+        class,
+        format!(
+            "{} of what it allocated {} is still live, and none of that is being freed: {leaving} of {} stretches of time \
+             left blocks behind.",
+            amount::percent(survival),
+            if residue.cut == 0 {
+                "more than a moment ago".to_owned()
+            } else {
+                format!("over {} ago", amount::seconds(age))
+            },
+            left.len(),
+        ),
+    )
+}
+
+/// Ever less is left behind: what fills up is no leak.
+fn dies_down(ends: &[f64], left: &[f64]) -> bool {
+    let mut sum = 0.0;
+    let grown: Vec<f64> = left
+        .iter()
+        .map(|left| {
+            sum += left;
+            sum
+        })
+        .collect();
+    let falling = trend::mann_kendall(left).is_some_and(|trend| !trend.rising && trend.p_value < 0.05);
+    falling && Thirds::of(ends, &grown).is_some_and(Thirds::slow_down)
+}
+
+fn rising_sawtooth(o: &Observation<'_>) -> Option<Decision> {
+    let found = sawtooth::find(&o.live)?;
+    let (first, last) = (found.valleys.first()?, found.valleys.last()?);
+    let rising = found.valleys.len() >= 3 && found.valleys.windows(2).all(|pair| pair[1] > pair[0]);
+    if !rising || last - first < 0.25 * found.range {
+        return None;
+    }
+    let because = format!(
+        "It was purged {} times, but each time less thoroughly: the low points rose by {}.",
+        found.purges,
+        bytes(last - first)
+    );
+    decide(Class::Suspected, because)
+}
+
+fn sawtooth(o: &Observation<'_>) -> Option<Decision> {
+    let found = sawtooth::find(&o.live)?;
+    decide(
+        Class::Sawtooth,
+        format!("It grew and was purged {} times; purges bring it back down.", found.purges),
+    )
+}
+
+fn transient(o: &Observation<'_>) -> Option<Decision> {
+    let (_, end) = o.ends();
+    if end > 0.2 * o.highest() {
+        return None;
+    }
+    let because =
+        format!("It came and went: at most {} were live, {} in the end.", bytes(o.highest()), bytes(end));
+    decide(Class::Transient, because)
+}
+
+fn jumps(o: &Observation<'_>) -> Option<Decision> {
+    let (from, to) = o.ends();
+    let jumps = step::find(&o.live)?.jumps;
+    let start_up =
+        o.grid.seconds.partition_point(|second| *second <= o.grid.seconds[0] + o.grid.duration() / 3.0);
+    if to - from < 0.1 * o.highest() {
+        return None;
+    }
+    if o.live[start_up - 1] >= 0.9 * to {
+        return decide(Class::Plateau, format!("It reached {} early and stayed there.", bytes(to)));
+    }
+    match jumps.len() {
+        1 => decide(Class::Step, format!("It grew once, by {}.", bytes(to - from))),
+        all => decide(Class::Step, format!("It grew in {all} jumps, by {} in all.", bytes(to - from))),
+    }
+}
+
+fn saturating(o: &Observation<'_>) -> Option<Decision> {
+    let thirds = o.thirds.filter(|thirds| thirds.slow_down())?;
+    let still_growing = thirds.last > (0.01 * o.highest()).max(2.0 * o.noise);
+    if !still_growing || !rising(o, 0.05) {
+        return None;
+    }
+    let because = format!(
+        "Its growth slows down: {} in the first third of the time, {} in the last.",
+        bytes(thirds.first),
+        bytes(thirds.last)
+    );
+    decide(Class::Saturating, because)
+}
+
+/// No growth worth the name, or none any more.
+fn level(o: &Observation<'_>) -> Option<Decision> {
+    let (from, to) = o.ends();
+    let half = o.live.len() / 2;
+    let (seconds, tail) = (&o.grid.seconds[half..], &o.live[half..]);
+    let tail_rises = trend::mann_kendall(tail).is_some_and(|trend| trend.rising && trend.p_value < 0.05);
+    let tail_growth = trend::theil_sen(seconds, tail)
+        .map_or(0.0, |slope| slope.per_second * (seconds[seconds.len() - 1] - seconds[0]));
+    let small = tail_growth <= (0.05 * o.highest()).max((to - from) / 4.0);
+    let nothing_stays = o.residue.as_ref().is_some_and(|residue| residue.bytes() <= 0.0);
+    let ended = (!tail_rises || nothing_stays) && small && tail.len() >= 3 && !o.grew_every_snapshot;
+    let negligible =
+        tail_growth <= 0.01 * o.highest() && to - from <= 0.05 * o.highest() && !o.grew_every_snapshot;
+    if rising(o, 0.05) && !ended && !negligible {
+        return None;
+    }
+    if !rising(o, 0.05) && o.grew_every_snapshot {
+        return None; // too few snapshots for a trend, and every one of them higher
+    }
+    let swings = o.noise > 0.02 * o.highest();
+    let because = match (swings, to - from > 0.1 * o.highest()) {
+        (_, true) => format!("It reached {} and stayed there.", bytes(to)),
+        (true, false) => format!("It swings around {} without a trend.", bytes(trend::median(&o.live))),
+        (false, false) => format!("It stayed at {} all the time.", bytes(trend::median(&o.live))),
+    };
+    decide(Class::Plateau, because)
+}
+
+/// Live bytes went up and up. With cohorts that say otherwise, only where nothing else can explain it: a queue that falls
+/// behind or a buffer made ever larger is made of young blocks.
+fn steady_growth(o: &Observation<'_>) -> Option<Decision> {
+    let (from, to) = o.ends();
+    if o.grid.recorded < ENOUGH_SNAPSHOTS || !rising(o, 0.01) || to - from < 3.0 * o.noise {
+        return None;
+    }
+    let always = o.grew_every_snapshot || o.growing_share >= 0.9;
+    let because = format!(
+        "It grew from {} to {}, in {} of the steps between snapshots",
+        bytes(from),
+        bytes(to),
+        amount::percent(o.growing_share)
+    );
+    match (o.mode, o.has_cohorts) {
+        (Mode::Growth, _) => decide(Class::Suspected, format!("{because}; this mode does not see frees.")),
+        (_, true) if always || (o.growing_share >= 0.7 && rising(o, 0.0001)) => decide(
+            Class::Suspected,
+            format!(
+                "{because}, although single blocks are freed: a queue that falls behind, or a buffer made ever larger."
+            ),
+        ),
+        (_, false) if always && o.grid.recorded >= 10 => decide(Class::Leak, format!("{because}.")),
+        (_, false) if o.growing_share >= 0.6 => decide(Class::Suspected, format!("{because}.")),
+        _ => None,
+    }
+}
+
+/// The base rule in a recording too short for statistics: it grew in every snapshot, and in proportion to the time.
+fn short_growth(o: &Observation<'_>) -> Option<Decision> {
+    let (from, to) = o.ends();
+    let (Some(first), Some(last)) = (o.grid.seconds.first(), o.grid.seconds.last()) else { return None };
+    // Live bytes begin at 0 with the probes, so a steady leak is as many times larger as it is older.
+    let in_proportion = from <= 0.0 || to / from >= 0.5 * last / first.max(f64::MIN_POSITIVE);
+    if !o.grew_every_snapshot || !in_proportion {
+        return None;
+    }
+    let because = format!(
+        "It grew from {} to {}, in every one of {} snapshots; that is too short to be sure.",
+        bytes(from),
+        bytes(to),
+        o.grid.recorded
+    );
+    decide(Class::Suspected, because)
+}
+
+fn rising(o: &Observation<'_>, p_value: f64) -> bool {
+    o.trend.is_some_and(|trend| trend.rising && trend.p_value < p_value)
+}
+
+fn bytes(amount: f64) -> String {
+    #[allow(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "a float cast saturates; never negative"
+    )]
+    let whole = amount.max(0.0).round() as u64;
+    amount::bytes(whole)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,156 @@
+//! How far the numbers can be trusted: every loss that a tracer or a reader counted, as a deduction with its reason.
+
+use std::collections::BTreeMap;
+
+use crate::{
+    amount,
+    recording::{EventKind, Recording, Skip, Source},
+};
+
+/// What takes confidence away from any verdict on a recording.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(super) struct Doubts {
+    /// Percentage points taken away, with the reason.
+    pub(super) deductions: Vec<(u8, String)>,
+    /// Why nothing can be concluded at all.
+    pub(super) fatal: Vec<String>,
+}
+
+impl Doubts {
+    /// `confidence` in percent less all deductions; at least 5, as it is still more than nothing.
+    pub(super) fn lower(&self, confidence: u8) -> u8 {
+        let all = self.deductions.iter().fold(0_u8, |sum, (points, _)| sum.saturating_add(*points));
+        confidence.saturating_sub(all).max(5)
+    }
+}
+
+/// Losses that are counted in the ledger, as a share of all allocations.
+struct Loss {
+    keys: &'static [&'static str],
+    /// What happened to the share that is put before it.
+    what: &'static str,
+    /// Shares from which on so many points are taken away.
+    steps: &'static [(f64, u8)],
+    /// Share above which nothing can be concluded.
+    fatal: f64,
+}
+
+const NUMBERS: &[(f64, u8)] = &[(0.05, 35), (0.01, 15), (0.001, 5)];
+const LOSSES: &[Loss] = &[
+    Loss {
+        keys: &["blocksFull", "countersFull", "callsFull", "walksBusy", "unreadableOut"],
+        what: "of the allocations were lost for want of room in the kernel: growth may be larger than shown",
+        steps: NUMBERS,
+        fatal: 0.2,
+    },
+    Loss {
+        keys: &["missedFrees", "returnsUnmatched"],
+        what: "of the frees or returns were missed: blocks may be shown as live that are not",
+        steps: NUMBERS,
+        fatal: 0.1,
+    },
+    Loss {
+        keys: &[
+            "stacksFull",
+            "walksNoMapping",
+            "walksNoRows",
+            "walksUnsupported",
+            "walksUnreadable",
+            "walksTruncated",
+        ],
+        what: "of the stacks are incomplete: different call paths may be counted as one",
+        steps: &[(0.1, 10), (0.01, 5)],
+        fatal: f64::INFINITY,
+    },
+];
+
+/// Things that happened during the run.
+const EVENTS: &[(EventKind, u8, &str)] = &[
+    (
+        EventKind::BudgetStep,
+        10,
+        "The tracer lowered its own cost during the run, so numbers before and after differ",
+    ),
+    (EventKind::Executed, 10, "A process replaced its program during the run, and all its blocks with it"),
+];
+
+/// Things that a reader had to leave out or mend.
+const SKIPS: &[(Skip, u8, &str)] = &[
+    (Skip::CutOff, 10, "The recording has no end: it was cut off, and the last numbers may be missing"),
+    (Skip::UnreadableLine, 10, "Parts of the recording could not be read"),
+    (Skip::TimeBackwards, 10, "Times in the recording contradict each other"),
+    (Skip::ImpossibleCounters, 10, "Numbers in the recording contradict each other"),
+    (Skip::Repeated, 5, "Parts of the recording are there twice"),
+    (Skip::UnknownStack, 5, "Some stacks of the recording were never described"),
+    (Skip::UnknownKind, 5, "A newer version wrote parts of the recording that this one does not know"),
+    (Skip::UnknownLine, 5, "Some lines of the log have no known form"),
+];
+
+/// Everything about a recording that speaks against trusting it. `allocated` is the number of allocations it counts.
+pub(super) fn doubts(recording: &Recording, allocated: u64) -> Doubts {
+    let empty = BTreeMap::new();
+    let ledger = recording.snapshots.last().map_or(&empty, |snapshot| &snapshot.ledger);
+    let mut doubts = Doubts::default();
+    for loss in LOSSES {
+        doubts.weigh(loss, ledger, allocated);
+    }
+    let happened = |kind| recording.events.iter().filter(|event| event.what == kind).count();
+    for (_, points, says) in EVENTS.iter().filter(|(kind, ..)| happened(*kind) > 0) {
+        doubts.deduct(*points, format!("{says}."));
+    }
+    for (skip, points, says) in SKIPS {
+        match recording.skipped.count(*skip) {
+            0 => {}
+            _ if *skip == Skip::CutOff => doubts.deduct(*points, format!("{says}.")),
+            count => doubts.deduct(*points, format!("{says} ({count} times).")),
+        }
+    }
+    if recording.header.source != Source::Leakhound {
+        let says = "A text log has neither resident memory nor the fate of single blocks, and only its largest stacks.";
+        doubts.deduct(10, says.to_owned());
+    }
+    let settings = &recording.header.settings;
+    if settings.min_size_bytes > 0 {
+        let least = amount::bytes(settings.min_size_bytes);
+        doubts.deduct(5, format!("Allocations smaller than {least} were not followed."));
+    }
+    if settings.sample_period_bytes > 0 {
+        let period = amount::bytes(settings.sample_period_bytes);
+        doubts.deduct(
+            5,
+            format!("Only about one allocation in every {period} was followed: the sums are estimates."),
+        );
+    }
+    if happened(EventKind::Gap) > 0 {
+        let says = "Some of the time was not watched: what was freed then still counts as live.";
+        doubts.fatal.push(says.to_owned());
+    }
+    doubts
+}
+
+impl Doubts {
+    fn deduct(&mut self, points: u8, reason: String) {
+        self.deductions.push((points, reason));
+    }
+
+    fn weigh(&mut self, loss: &Loss, ledger: &BTreeMap<String, u64>, allocated: u64) {
+        let count = loss
+            .keys
+            .iter()
+            .filter_map(|key| ledger.get(*key))
+            .fold(0, |sum: u64, count| sum.saturating_add(*count));
+        if count == 0 {
+            return;
+        }
+        let share = count as f64 / (allocated as f64 + count as f64);
+        let reason = format!("{} {}.", amount::percent(share), loss.what);
+        if share > loss.fatal {
+            self.fatal.push(reason);
+        } else if let Some((_, points)) = loss.steps.iter().find(|(from, _)| share >= *from) {
+            self.deduct(*points, reason);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
