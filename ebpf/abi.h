@@ -56,7 +56,8 @@ struct call_key {
 struct call {
 	__u64 size;
 	__u64 pointer;		/* old block, or where the result goes */
-	__u64 entered_ns;
+	__u32 entered;		/* jiffies, 24 bits */
+	__u32 pad;
 	__u64 had_old;		/* `old` holds the block that was taken out at entry */
 	struct block old;
 };

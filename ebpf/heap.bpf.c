@@ -14,6 +14,12 @@ char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
 #define EEXIST 17
 
+/* When a call began is kept in 24 bits of jiffies: a clock that costs nothing to read, and exact enough to tell a block
+ * that the call itself recorded from one that was there before. A jiffy is 10 ms at the most. */
+#define CALL_TIME_MASK ((1U << 24) - 1)
+#define LONGEST_JIFFY_NS 10000000ULL
+
+
 const volatile __u64 start_ns = 0;	/* CLOCK_MONOTONIC */
 const volatile __u64 cohort_ns = 1;
 const volatile __u32 last_cohort = 0;	/* later blocks go into this one */
@@ -112,14 +118,18 @@ static __always_inline void count_free(struct block *block)
 
 /* The address was live already. Either an inner allocator function of the same call has just recorded it: then that
  * record is undone. Or its free was not seen: then it counts as freed now. */
-static __always_inline void settle_old_block(struct block_key *key, __u32 tid, __u64 entered_ns)
+static __always_inline void settle_old_block(struct block_key *key, struct block *new, __u32 entered)
 {
 	struct block *found = bpf_map_lookup_elem(&blocks, key);
 	if (!found)
 		return;
 	struct block old = *found;
 
-	if (old.tid == tid && old.allocated_ns >= entered_ns) {
+	/* A moment not after the call began. */
+	__u64 elapsed = (bpf_jiffies64() - entered) & CALL_TIME_MASK;
+	__u64 entered_ns = new->allocated_ns - (elapsed + 1) * LONGEST_JIFFY_NS;
+
+	if (old.tid == new->tid && old.allocated_ns >= entered_ns) {
 		struct counter_key inner = { .stack = old.stack, .cohort = old.cohort };
 		struct counters *c = bpf_map_lookup_elem(&counters, &inner);
 		if (c) {
@@ -137,7 +147,7 @@ static __always_inline void settle_old_block(struct block_key *key, __u32 tid, _
 struct allocation {
 	__u64 address;
 	__u64 size;
-	__u64 entered_ns;	/* when the call began */
+	__u32 entered;		/* when the call began: see CALL_TIME_MASK */
 };
 
 static __always_inline void insert_block(struct pt_regs *ctx, __u64 cookie, struct allocation *a, struct walk *w)
@@ -147,13 +157,12 @@ static __always_inline void insert_block(struct pt_regs *ctx, __u64 cookie, stru
 
 	__u64 now = bpf_ktime_get_ns();
 	__u64 cohort = (now - start_ns) / cohort_ns;
-	__u32 tid = bpf_get_current_pid_tgid();
 	struct block block = {
 		.size = a->size,
 		.stack = w->hash,
 		.allocated_ns = now,
 		.cohort = cohort < last_cohort ? cohort : last_cohort,
-		.tid = tid,
+		.tid = bpf_get_current_pid_tgid(),
 	};
 	struct counter_key counter_key = { .stack = block.stack, .cohort = block.cohort };
 	struct counters *c = find_counters(&counter_key, w);
@@ -164,7 +173,7 @@ static __always_inline void insert_block(struct pt_regs *ctx, __u64 cookie, stru
 	struct block_key key = { .address = a->address, .process = COOKIE_PROCESS(cookie) };
 	long error = bpf_map_update_elem(&blocks, &key, &block, BPF_NOEXIST);
 	if (error == -EEXIST) {
-		settle_old_block(&key, tid, a->entered_ns);
+		settle_old_block(&key, &block, a->entered);
 		error = bpf_map_update_elem(&blocks, &key, &block, BPF_ANY);
 	}
 	if (error) {
@@ -209,7 +218,7 @@ static __always_inline int take_block(__u64 cookie, __u64 address, struct block 
 static __always_inline void remember_call(struct pt_regs *ctx, __u64 cookie, __u64 size)
 {
 	struct call_key key = { .tid = bpf_get_current_pid_tgid(), .hook = COOKIE_HOOK(cookie) };
-	struct call call = { .size = size, .entered_ns = bpf_ktime_get_ns() };
+	struct call call = { .size = size, .entered = bpf_jiffies64() & CALL_TIME_MASK };
 	__u32 operation = COOKIE_OPERATION(cookie);
 
 	call.pointer = argument(ctx, COOKIE_POINTER_ARGUMENT(cookie));
@@ -241,7 +250,7 @@ static __always_inline bool settle_call(struct pt_regs *ctx, __u64 cookie, struc
 
 	a->address = result;
 	a->size = call->size;
-	a->entered_ns = call->entered_ns;
+	a->entered = call->entered;
 	switch (COOKIE_OPERATION(cookie)) {
 	case OP_ALLOCATE_OUT:
 		a->address = 0;
@@ -287,24 +296,11 @@ static __always_inline bool take_call(__u64 cookie, struct call *call)
 	return true;
 }
 
-/* What a plain allocation leaves for its return fits the session's own 8 bytes: the size, and when it began in units of
- * 256 ns, modulo 4.3 s. Larger sizes go the long way. */
+/* What a plain allocation leaves for its return fits the session's own 8 bytes: the size, and when it began. Larger sizes
+ * go the long way. */
 #define KEPT_SIZE_BITS 40
 #define KEPT_SIZE_MASK ((1ULL << KEPT_SIZE_BITS) - 1)
 #define KEPT_ELSEWHERE (~0ULL)
-
-static __always_inline __u64 keep(__u64 size)
-{
-	return (bpf_ktime_get_ns() >> 8) << KEPT_SIZE_BITS | size;
-}
-
-static __always_inline __u64 kept_since(__u64 kept)
-{
-	__u64 now = bpf_ktime_get_ns();
-	__u64 elapsed = ((now >> 8) - (kept >> KEPT_SIZE_BITS)) & ((1ULL << (64 - KEPT_SIZE_BITS)) - 1);
-
-	return now - (elapsed << 8);
-}
 
 /* Both ends in one program. */
 SEC("uprobe")
@@ -320,7 +316,7 @@ int heap_session(struct pt_regs *ctx)
 			remember_call(ctx, cookie, size);
 			return 0;
 		}
-		*kept = keep(size);
+		*kept = bpf_jiffies64() << KEPT_SIZE_BITS | size;
 		if (size >= min_size)
 			return 0;
 		ledger_add(LEDGER_SMALL_ALLOCATIONS, 1);
@@ -333,7 +329,7 @@ int heap_session(struct pt_regs *ctx)
 			return 0;
 	} else {
 		a.size = *kept & KEPT_SIZE_MASK;
-		a.entered_ns = kept_since(*kept);
+		a.entered = *kept >> KEPT_SIZE_BITS;
 	}
 	record_allocation(ctx, cookie, &a);
 	return 0;
