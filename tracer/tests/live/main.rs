@@ -5,4 +5,5 @@ mod allocators;
 mod closed_loop;
 mod endings;
 mod following;
+mod servers;
 mod support;
