@@ -227,7 +227,7 @@ pub struct Finding {
     pub first_live_bytes: u64,
     /// Live bytes in the last snapshot.
     pub last_live_bytes: u64,
-    /// Theil-Sen slope of the live bytes.
+    /// Theil-Sen slope of the live bytes; of a leak, of those that stay.
     pub growth_bytes_per_hour: f64,
     /// Live bytes grew in every single snapshot.
     pub grew_every_snapshot: bool,

@@ -6,7 +6,7 @@
 
 mod call_tree;
 mod encode;
-mod origin;
+pub(crate) mod origin;
 mod page;
 mod survival;
 

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use crate::recording::{self, Recording};
 
 use super::{
-    Analysis, Block, FORMAT, Finding, Frame, Overhead, Target, alert,
+    Analysis, Block, Class, FORMAT, Finding, Frame, Overhead, Target, alert,
     classify::{self, Decision},
     cohort::Stretches,
     confidence,
@@ -37,13 +37,16 @@ pub fn analyze(recording: &Recording, options: &Options) -> Analysis {
     let totals = totals::at_end(&histories);
     let peak = peak::find(&timeline, &histories);
     let paths = Paths::of(&recording.modules);
+    let mut stragglers = 0;
     let mut findings: Vec<Finding> = series
         .iter()
         .map(|series| {
             let observation = Observation::of(series, &grid, stretches.as_ref(), recording.header.mode);
             let stack = series.history.stack;
             let frames = frames::shown(&stack.frames, &paths, options.all_frames);
-            finding(series, &observation, frames, blocks(recording, stack.id))
+            let finding = finding(series, &observation, frames, blocks(recording, stack.id));
+            stragglers += usize::from(finding.class == Class::Plateau && observation.leaves_some());
+            finding
         })
         .collect();
     rank(&mut findings);
@@ -54,8 +57,9 @@ pub fn analyze(recording: &Recording, options: &Options) -> Analysis {
         totals: &totals,
         peak_live: peak.total_bytes,
         findings: &findings,
+        stragglers,
         whole: &whole,
-        memory: Reconciliation::of(&timeline, &series).as_ref(),
+        memory: Reconciliation::of(&recording.snapshots, &timeline, &series).as_ref(),
         doubts: &confidence::doubts(recording, totals.allocated_count),
     });
     findings.truncate(options.top.unwrap_or(usize::MAX));
@@ -84,20 +88,20 @@ fn finding(
     frames: Vec<Frame>,
     blocks: Vec<Block>,
 ) -> Finding {
-    let Decision { class, because } = classify::classify(observation);
+    let Decision { class, because, slope } = classify::classify(observation);
     let last = &observation.last;
     Finding {
         rank: 0,
         stack_id: series.history.stack.id,
         class,
-        evidence: observation.evidence(because),
+        evidence: observation.evidence(because, slope),
         live_bytes: last.live_bytes,
         live_count: last.live_count,
         allocated_bytes: last.allocated_bytes,
         allocated_count: last.allocated_count,
         first_live_bytes: series.first(),
         last_live_bytes: series.last(),
-        growth_bytes_per_hour: observation.bytes_per_second() * 3600.0,
+        growth_bytes_per_hour: slope.map_or(0.0, |slope| slope.per_second * 3600.0),
         grew_every_snapshot: series.grew_every_snapshot,
         frames,
         cut_short: series.history.stack.cut_short.clone(),

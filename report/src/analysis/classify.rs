@@ -2,13 +2,21 @@
 
 use crate::{amount, recording::Mode};
 
-use super::{Class, observation::Observation, saturation::Thirds, sawtooth, step, trend};
+use super::{
+    Class,
+    observation::Observation,
+    saturation::Thirds,
+    sawtooth, step,
+    trend::{self, Slope},
+};
 
 /// A class and why, for a person.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub(super) struct Decision {
     pub(super) class: Class,
     pub(super) because: String,
+    /// How fast it grows: what stays when that decided, else all live bytes.
+    pub(super) slope: Option<Slope>,
 }
 
 type Check = fn(&Observation<'_>) -> Option<Decision>;
@@ -30,17 +38,15 @@ const CHECKS: &[(&str, Check)] = &[
 ];
 
 /// The class of a stack.
-pub(super) fn classify(observation: &Observation<'_>) -> Decision {
-    CHECKS.iter().find_map(|(_, check)| check(observation)).unwrap_or_else(|| {
+pub(super) fn classify(o: &Observation<'_>) -> Decision {
+    CHECKS.iter().find_map(|(_, check)| check(o)).unwrap_or_else(|| {
         let because = "It changed in a way that fits no pattern well enough.".to_owned();
-        Decision { class: Class::Inconclusive, because }
+        decision(o, Class::Inconclusive, because)
     })
 }
 
-/// What a check that applies gives.
-#[allow(clippy::unnecessary_wraps, reason = "every check ends with it")]
-fn decide(class: Class, because: String) -> Option<Decision> {
-    Some(Decision { class, because })
+fn decision(o: &Observation<'_>, class: Class, because: String) -> Decision {
+    Decision { class, because, slope: o.slope }
 }
 
 /// Snapshots below which nothing is said at all.
@@ -53,30 +59,35 @@ fn too_short(o: &Observation<'_>) -> Option<Decision> {
     if recorded >= FEWEST_SNAPSHOTS {
         return None;
     }
-    decide(Class::Inconclusive, format!("{recorded} snapshots are too few to tell growth from chance."))
+    Some(decision(
+        o,
+        Class::Inconclusive,
+        format!("{recorded} snapshots are too few to tell growth from chance."),
+    ))
 }
 
 fn never_live(o: &Observation<'_>) -> Option<Decision> {
     if o.highest() > 0.0 {
         return None;
     }
-    decide(Class::Transient, "All of it was freed before a snapshot could see it.".to_owned())
+    Some(decision(o, Class::Transient, "All of it was freed before a snapshot could see it.".to_owned()))
 }
 
 /// The decisive evidence of a leak: cohort after cohort leaves blocks behind that are not freed any more.
 fn blocks_stay(o: &Observation<'_>) -> Option<Decision> {
-    /// Cohorts that have to leave something behind before we call it a leak.
+    /// Cohorts that have to leave something behind before we call it a leak, and their share of all.
     const LEAK: (usize, f64) = (6, 0.3);
     /// The same before we suspect one: fewer, but then nearly each.
     const SUSPICION: (usize, f64) = (3, 0.75);
     let residue = o.residue.as_ref()?;
     let since = residue.left.iter().position(|left| *left > 0.0)?;
-    let left = &residue.left[since..];
+    let (ends, left) = (&residue.ends[since..], &residue.left[since..]);
     let leaving = left.iter().filter(|left| **left > 0.0).count();
     let share = leaving as f64 / left.len() as f64;
     let recent = left.len().div_ceil(3).max(2).min(left.len());
     let stopped = left[left.len() - recent..].iter().all(|left| *left <= 0.0);
-    if stopped || dies_down(&residue.ends[since..], left) {
+    let grown = sums(left);
+    if stopped || dies_down(ends, left, &grown) {
         return None;
     }
     let class = match (leaving, share) {
@@ -84,36 +95,33 @@ fn blocks_stay(o: &Observation<'_>) -> Option<Decision> {
         enough if enough.0 >= SUSPICION.0 && enough.1 >= SUSPICION.1 => Class::Suspected,
         _ => return None,
     };
-    let age = residue.cut as f64 * o.grid.step();
-    let survival = residue.survival().unwrap_or_default();
-    decide(
-        class,
-        format!(
-            "{} of what it allocated {} is still live, and none of that is being freed: {leaving} of {} stretches of time \
-             left blocks behind.",
+    let because = match residue.survival().unwrap_or_default() {
+        survival if survival > 0.995 => {
+            format!("Nothing that it allocated was freed, in {leaving} of {} stretches of time.", left.len())
+        }
+        survival => format!(
+            "Of what it allocates {} stay: what has lived for {} is not freed any more, in {leaving} of {} stretches of time.",
             amount::percent(survival),
-            if residue.cut == 0 {
-                "more than a moment ago".to_owned()
-            } else {
-                format!("over {} ago", amount::seconds(age))
-            },
-            left.len(),
+            amount::seconds((residue.cut as f64 + 0.5) * o.grid.step()),
+            left.len()
         ),
-    )
+    };
+    Some(Decision { slope: trend::theil_sen(ends, &grown), ..decision(o, class, because) })
+}
+
+/// Running sums.
+fn sums(values: &[f64]) -> Vec<f64> {
+    let add = |sum: &mut f64, value: &f64| {
+        *sum += value;
+        Some(*sum)
+    };
+    values.iter().scan(0.0, add).collect()
 }
 
 /// Ever less is left behind: what fills up is no leak.
-fn dies_down(ends: &[f64], left: &[f64]) -> bool {
-    let mut sum = 0.0;
-    let grown: Vec<f64> = left
-        .iter()
-        .map(|left| {
-            sum += left;
-            sum
-        })
-        .collect();
+fn dies_down(ends: &[f64], left: &[f64], grown: &[f64]) -> bool {
     let falling = trend::mann_kendall(left).is_some_and(|trend| !trend.rising && trend.p_value < 0.05);
-    falling && Thirds::of(ends, &grown).is_some_and(Thirds::slow_down)
+    falling && Thirds::of(ends, grown).is_some_and(Thirds::slow_down)
 }
 
 fn rising_sawtooth(o: &Observation<'_>) -> Option<Decision> {
@@ -128,25 +136,28 @@ fn rising_sawtooth(o: &Observation<'_>) -> Option<Decision> {
         found.purges,
         bytes(last - first)
     );
-    decide(Class::Suspected, because)
+    Some(decision(o, Class::Suspected, because))
 }
 
 fn sawtooth(o: &Observation<'_>) -> Option<Decision> {
     let found = sawtooth::find(&o.live)?;
-    decide(
+    Some(decision(
+        o,
         Class::Sawtooth,
-        format!("It grew and was purged {} times; purges bring it back down.", found.purges),
-    )
+        format!("It grew and was purged {} times, and purges bring it back down.", found.purges),
+    ))
 }
 
 fn transient(o: &Observation<'_>) -> Option<Decision> {
     let (_, end) = o.ends();
-    if end > 0.2 * o.highest() {
+    // What only one snapshot saw was no stay.
+    let stayed = o.live.windows(2).map(|pair| pair[0].min(pair[1])).fold(0.0, f64::max);
+    if end > 0.2 * stayed {
         return None;
     }
     let because =
         format!("It came and went: at most {} were live, {} in the end.", bytes(o.highest()), bytes(end));
-    decide(Class::Transient, because)
+    Some(decision(o, Class::Transient, because))
 }
 
 fn jumps(o: &Observation<'_>) -> Option<Decision> {
@@ -158,11 +169,17 @@ fn jumps(o: &Observation<'_>) -> Option<Decision> {
         return None;
     }
     if o.live[start_up - 1] >= 0.9 * to {
-        return decide(Class::Plateau, format!("It reached {} early and stayed there.", bytes(to)));
+        return Some(decision(
+            o,
+            Class::Plateau,
+            format!("It reached {} early and stayed there.", bytes(to)),
+        ));
     }
     match jumps.len() {
-        1 => decide(Class::Step, format!("It grew once, by {}.", bytes(to - from))),
-        all => decide(Class::Step, format!("It grew in {all} jumps, by {} in all.", bytes(to - from))),
+        1 => Some(decision(o, Class::Step, format!("It grew once, by {}.", bytes(to - from)))),
+        all => {
+            Some(decision(o, Class::Step, format!("It grew in {all} jumps, by {} in all.", bytes(to - from))))
+        }
     }
 }
 
@@ -177,7 +194,7 @@ fn saturating(o: &Observation<'_>) -> Option<Decision> {
         bytes(thirds.first),
         bytes(thirds.last)
     );
-    decide(Class::Saturating, because)
+    Some(decision(o, Class::Saturating, because))
 }
 
 /// No growth worth the name, or none any more.
@@ -205,7 +222,7 @@ fn level(o: &Observation<'_>) -> Option<Decision> {
         (true, false) => format!("It swings around {} without a trend.", bytes(trend::median(&o.live))),
         (false, false) => format!("It stayed at {} all the time.", bytes(trend::median(&o.live))),
     };
-    decide(Class::Plateau, because)
+    Some(decision(o, Class::Plateau, because))
 }
 
 /// Live bytes went up and up. With cohorts that say otherwise, only where nothing else can explain it: a queue that falls
@@ -223,15 +240,20 @@ fn steady_growth(o: &Observation<'_>) -> Option<Decision> {
         amount::percent(o.growing_share)
     );
     match (o.mode, o.has_cohorts) {
-        (Mode::Growth, _) => decide(Class::Suspected, format!("{because}; this mode does not see frees.")),
-        (_, true) if always || (o.growing_share >= 0.7 && rising(o, 0.0001)) => decide(
+        (Mode::Growth, _) => {
+            Some(decision(o, Class::Suspected, format!("{because}; this mode does not see frees.")))
+        }
+        (_, true) if always || (o.growing_share >= 0.7 && rising(o, 0.0001)) => Some(decision(
+            o,
             Class::Suspected,
             format!(
                 "{because}, although single blocks are freed: a queue that falls behind, or a buffer made ever larger."
             ),
-        ),
-        (_, false) if always && o.grid.recorded >= 10 => decide(Class::Leak, format!("{because}.")),
-        (_, false) if o.growing_share >= 0.6 => decide(Class::Suspected, format!("{because}.")),
+        )),
+        (_, false) if always && o.grid.recorded >= 10 => {
+            Some(decision(o, Class::Leak, format!("{because}.")))
+        }
+        (_, false) if o.growing_share >= 0.6 => Some(decision(o, Class::Suspected, format!("{because}."))),
         _ => None,
     }
 }
@@ -251,7 +273,7 @@ fn short_growth(o: &Observation<'_>) -> Option<Decision> {
         bytes(to),
         o.grid.recorded
     );
-    decide(Class::Suspected, because)
+    Some(decision(o, Class::Suspected, because))
 }
 
 fn rising(o: &Observation<'_>, p_value: f64) -> bool {

@@ -64,6 +64,14 @@ const LOSSES: &[Loss] = &[
     },
 ];
 
+/// Entries of the ledger that take something away by being there at all.
+const COUNTS: &[(&str, u8, &str)] = &[
+    ("processesLeftOut", 10, "processes of the target could not be followed"),
+    ("modulesUnsearched", 5, "files of the target could not be searched for allocators"),
+    ("modulesUnopened", 5, "files of the target could not be opened"),
+    ("mappingsLeftOut", 5, "mappings had no room in the kernel: stacks through them are incomplete"),
+];
+
 /// Things that happened during the run.
 const EVENTS: &[(EventKind, u8, &str)] = &[
     (
@@ -93,6 +101,11 @@ pub(super) fn doubts(recording: &Recording, allocated: u64) -> Doubts {
     let mut doubts = Doubts::default();
     for loss in LOSSES {
         doubts.weigh(loss, ledger, allocated);
+    }
+    for (key, points, says) in COUNTS {
+        if let Some(count) = ledger.get(*key).filter(|count| **count > 0) {
+            doubts.deduct(*points, format!("{count} {says}."));
+        }
     }
     let happened = |kind| recording.events.iter().filter(|event| event.what == kind).count();
     for (_, points, says) in EVENTS.iter().filter(|(kind, ..)| happened(*kind) > 0) {

@@ -4,6 +4,9 @@ use crate::recording::Recording;
 
 use super::{TimelinePoint, trend};
 
+/// Every pair of points has a slope: more points say no more.
+const MOST_POINTS: usize = 128;
+
 /// Seconds from the end of the recording to the memory limit. What counts against the limit is what the kernel charges to
 /// the target's cgroup, or else its resident memory; its own trend is the rate, and where that has none yet, `leak_rate` in
 /// bytes per second. `None` without a limit, a usage or growth.
@@ -18,6 +21,9 @@ pub(super) fn seconds_to_limit(
     let (seconds, used): (Vec<f64>, Vec<f64>) =
         used.filter_map(|(at, used)| Some((at, used? as f64))).unzip();
     let now = *used.last()?;
+    let every = used.len().div_ceil(MOST_POINTS).max(1);
+    let thin = |values: Vec<f64>| values.into_iter().rev().step_by(every).rev().collect::<Vec<_>>();
+    let (seconds, used) = (thin(seconds), thin(used));
     // The present rate is that of the second half: a start-up is over by then.
     let half = used.len() / 2;
     let rises = trend::mann_kendall(&used[half..]).is_some_and(|trend| trend.rising && trend.p_value < 0.05);

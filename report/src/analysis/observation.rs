@@ -23,7 +23,6 @@ pub(super) struct Observation<'a> {
     pub(super) grew_every_snapshot: bool,
     pub(super) growing_share: f64,
     pub(super) trend: Option<Trend>,
-    /// Of the bytes that stay, where cohorts tell; else of all live bytes.
     pub(super) slope: Option<Slope>,
     pub(super) thirds: Option<Thirds>,
     /// How much live bytes swing from snapshot to snapshot without going anywhere: one standard deviation.
@@ -39,10 +38,6 @@ impl<'a> Observation<'a> {
         let live: Vec<f64> = series.live.iter().map(|bytes| *bytes as f64).collect();
         let cohorts = stretches.map(|stretches| Cohorts::of(series.history, grid, stretches));
         let residue = cohorts.as_ref().and_then(Residue::of);
-        let slope = match &residue {
-            Some(residue) => trend::theil_sen(&residue.ends, &residue.grown()),
-            None => trend::theil_sen(&grid.seconds, &live),
-        };
         Self {
             mode,
             grid,
@@ -50,7 +45,7 @@ impl<'a> Observation<'a> {
             grew_every_snapshot: series.grew_every_snapshot,
             growing_share: series.growing_share,
             trend: trend::mann_kendall(&live),
-            slope,
+            slope: trend::theil_sen(&grid.seconds, &live),
             thirds: Thirds::of(&grid.seconds, &live),
             noise: noise(&live),
             has_cohorts: cohorts.is_some_and(|cohorts| cohorts.live.len() >= 2),
@@ -70,17 +65,20 @@ impl<'a> Observation<'a> {
         (end(self.live.first()), end(self.live.last()))
     }
 
-    /// The slope, or 0 when there is none.
-    pub(super) fn bytes_per_second(&self) -> f64 {
-        self.slope.map_or(0.0, |slope| slope.per_second)
+    /// Blocks stay behind now and then, so rarely that it may be chance.
+    pub(super) fn leaves_some(&self) -> bool {
+        let Some(residue) = &self.residue else { return false };
+        let leaving = residue.left.iter().filter(|left| **left > 0.0).count();
+        let late = residue.left.iter().skip(residue.left.len() / 2).any(|left| *left > 0.0);
+        leaving >= 2 && late
     }
 
-    /// The numbers for a person, with the sentence that the judge found.
-    pub(super) fn evidence(&self, because: String) -> Evidence {
+    /// The numbers behind a decision, for a person.
+    pub(super) fn evidence(&self, because: String, slope: Option<Slope>) -> Evidence {
         const HOUR: f64 = 3600.0;
         Evidence {
             because,
-            slope_interval_bytes_per_hour: self.slope.map(|slope| (slope.low * HOUR, slope.high * HOUR)),
+            slope_interval_bytes_per_hour: slope.map(|slope| (slope.low * HOUR, slope.high * HOUR)),
             trend_p_value: self.trend.map(|trend| trend.p_value),
             growing_share: self.growing_share,
             deceleration: self.thirds.and_then(Thirds::deceleration),

@@ -1,20 +1,23 @@
 //! Does what the kernel gave the program fit what the program holds? "Of +412 MiB anonymous memory, 397 MiB explained by 3
 //! stacks", or memory that the program freed and the allocator keeps, or memory that never was the allocator's.
 
-use crate::amount;
+use std::collections::{HashMap, HashSet};
 
-use super::{
-    TimelinePoint, Totals,
-    saturation::Thirds,
-    series::Series,
-    trend::{self},
+use crate::{
+    amount,
+    recording::{Process, Snapshot},
 };
+
+use super::{TimelinePoint, Totals, saturation::Thirds, series::Series, trend};
 
 /// Memory and heap side by side, as changes from the first snapshot to the last, in bytes.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Reconciliation {
-    /// Anonymous memory in the first and in the last snapshot.
-    pub(super) anonymous: (u64, u64),
+    /// Anonymous memory in the first snapshot.
+    pub(super) start: u64,
+    /// What it changed by, of the processes that are there in the end and since each was first seen: a new process brings
+    /// its memory along, and that is no growth.
+    pub(super) changed: f64,
     /// Live bytes in the first and in the last snapshot.
     pub(super) live: (u64, u64),
     /// Anonymous growth that live blocks, with what an allocator needs around them, do not explain; 0 when they do.
@@ -36,66 +39,75 @@ const SIZE_CLASS: f64 = 1.25;
 
 impl Reconciliation {
     /// `None` when the recording has no resident memory, or fewer than three snapshots.
-    pub(super) fn of(timeline: &[TimelinePoint], series: &[Series<'_>]) -> Option<Self> {
+    pub(super) fn of(
+        snapshots: &[Snapshot],
+        timeline: &[TimelinePoint],
+        series: &[Series<'_>],
+    ) -> Option<Self> {
         let (first, last) = (timeline.first()?, timeline.last()?);
-        let (anonymous, resident) =
-            ((first.anonymous_bytes?, last.anonymous_bytes?), (first.rss_bytes?, last.rss_bytes?));
+        let start = first.anonymous_bytes?;
         if timeline.len() < 3 {
             return None;
         }
-        let mut growth: Vec<u64> = series
+        let growth = growth_by_process(snapshots);
+        let (anonymous, mapped): (Vec<f64>, Vec<f64>) = growth.into_iter().unzip();
+        let seconds: Vec<f64> = timeline.iter().map(|point| point.at_seconds).collect();
+        let mut by_stack: Vec<u64> = series
             .iter()
             .map(|series| series.last().saturating_sub(series.first()))
             .filter(|growth| *growth > 0)
             .collect();
-        growth.sort_unstable_by(|a, b| b.cmp(a));
+        by_stack.sort_unstable_by(|a, b| b.cmp(a));
         let live = (first.live_bytes, last.live_bytes);
         let blocks: f64 = series.iter().map(Series::grown_blocks).sum();
         let held = (live.1 as f64 - live.0 as f64) * SIZE_CLASS + blocks.max(0.0) * AROUND_A_BLOCK;
-        let changed = anonymous.1 as f64 - anonymous.0 as f64;
-        let not_anonymous =
-            |point: &TimelinePoint| Some(point.rss_bytes?.saturating_sub(point.anonymous_bytes?));
+        let changed = *anonymous.last()?;
         Some(Self {
-            anonymous,
+            start,
+            changed,
             live,
             unexplained: (changed - held).max(0.0),
-            growing: still_growing(timeline, |point| point.anonymous_bytes),
-            mapped: (resident.1.saturating_sub(anonymous.1)) as f64
-                - (resident.0.saturating_sub(anonymous.0)) as f64,
-            mapped_growing: still_growing(timeline, not_anonymous),
-            explained_by: fewest(&growth, live.1.saturating_sub(live.0)),
+            growing: still_growing(&seconds, &anonymous),
+            mapped: *mapped.last()?,
+            mapped_growing: still_growing(&seconds, &mapped),
+            explained_by: fewest(&by_stack, live.1.saturating_sub(live.0)),
         })
     }
 
     /// Growth of anonymous memory worth a word: swings of less are every program's.
     pub(super) fn is_material(&self, bytes: f64) -> bool {
         const FLOOR: f64 = 4.0 * 1024.0 * 1024.0;
-        bytes >= FLOOR.max(0.2 * self.anonymous.0 as f64)
+        bytes >= FLOOR.max(0.2 * self.start as f64)
     }
 
-    /// The comparison as a sentence; `None` when nothing grew.
+    /// The comparison as a sentence; `None` when nothing grew that is worth one.
     pub(super) fn sentence(&self) -> Option<String> {
-        const WORTH_A_WORD: u64 = 64 << 10;
-        let (anonymous, live) =
-            (self.anonymous.1.saturating_sub(self.anonymous.0), self.live.1.saturating_sub(self.live.0));
+        const WORTH_A_WORD: f64 = (64 << 10) as f64;
+        /// Page rounding and the allocator's own rows make small differences.
+        const ALIKE: f64 = 1.1;
+        let live = self.live.1 as f64 - self.live.0 as f64;
         let (stacks, explained) = self.explained_by;
         let stacks = if stacks == 1 { "1 stack".to_owned() } else { format!("{stacks} stacks") };
-        if anonymous.max(live) < WORTH_A_WORD {
+        let grown = whole(self.changed);
+        if self.changed.max(live) < WORTH_A_WORD {
             None
-        } else if live > anonymous {
+        } else if live > ALIKE * self.changed.max(0.0) {
             Some(format!(
-                "Live bytes grew by {} and anonymous memory by {}: the rest is not touched yet, or reuses memory that the \
-                 allocator had.",
-                amount::bytes(live),
-                amount::bytes(anonymous)
+                "Live bytes grew by {} and anonymous memory by only {}: the rest is not touched yet, or lies in memory that the \
+                 allocator already had.",
+                amount::bytes(whole(live)),
+                amount::bytes(grown)
             ))
-        } else if explained == 0 {
-            Some(format!("Of +{} anonymous memory, no live bytes explain any.", amount::bytes(anonymous)))
+        } else if live < WORTH_A_WORD {
+            Some(format!(
+                "Anonymous memory grew by {}, and live bytes explain none of it.",
+                amount::bytes(grown)
+            ))
         } else {
-            let explained = amount::bytes(explained.min(anonymous));
+            let explained = amount::bytes(explained.min(grown));
             Some(format!(
                 "Of +{} anonymous memory, {explained} are explained by {stacks}.",
-                amount::bytes(anonymous)
+                amount::bytes(grown)
             ))
         }
     }
@@ -110,13 +122,47 @@ impl Reconciliation {
     }
 }
 
-fn still_growing(timeline: &[TimelinePoint], value: impl Fn(&TimelinePoint) -> Option<u64>) -> bool {
-    let points = timeline.iter().filter_map(|point| Some((point.at_seconds, value(point)? as f64)));
-    let (seconds, values): (Vec<f64>, Vec<f64>) = points.unzip();
-    let rising = trend::mann_kendall(&values).is_some_and(|trend| trend.rising && trend.p_value < 0.05);
+/// What anonymous and other resident memory changed by until each snapshot, summed over the processes that are there in the
+/// end, each since it was first seen.
+fn growth_by_process(snapshots: &[Snapshot]) -> Vec<(f64, f64)> {
+    let parts = |process: &Process| {
+        let anonymous = process.anonymous_bytes.saturating_add(process.swap_bytes) as f64;
+        (anonymous, process.rss_bytes.saturating_sub(process.anonymous_bytes) as f64)
+    };
+    let last = snapshots.last().map(|snapshot| snapshot.processes.as_slice()).unwrap_or_default();
+    let there: HashSet<u32> = last.iter().map(|process| process.pid).collect();
+    let mut first_seen: HashMap<u32, (f64, f64)> = HashMap::new();
+    let mut growth = |snapshot: &Snapshot| {
+        snapshot.processes.iter().filter(|process| there.contains(&process.pid)).fold(
+            (0.0, 0.0),
+            |sum, process| {
+                let now = parts(process);
+                let first = first_seen.entry(process.pid).or_insert(now);
+                (sum.0 + now.0 - first.0, sum.1 + now.1 - first.1)
+            },
+        )
+    };
+    snapshots.iter().map(&mut growth).collect()
+}
+
+fn still_growing(seconds: &[f64], values: &[f64]) -> bool {
+    /// Every pair of points is compared: more say no more.
+    const MOST_POINTS: usize = 128;
+    let every = values.len().div_ceil(MOST_POINTS).max(1);
+    let thinned: Vec<f64> = values.iter().rev().step_by(every).rev().copied().collect();
+    let rising = trend::mann_kendall(&thinned).is_some_and(|trend| trend.rising && trend.p_value < 0.05);
     let growth = values.last().zip(values.first()).map_or(0.0, |(last, first)| last - first);
     // A steady growth has a third of it in the last third; a start-up has nothing left by then.
-    rising && Thirds::of(&seconds, &values).is_some_and(|thirds| thirds.last > growth / 8.0)
+    rising && Thirds::of(seconds, values).is_some_and(|thirds| thirds.last > growth / 8.0)
+}
+
+#[allow(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "a float cast saturates; never negative"
+)]
+fn whole(bytes: f64) -> u64 {
+    bytes.max(0.0).round() as u64
 }
 
 /// How few of the values, largest first, make nine tenths of `whole`, and their sum.

@@ -1,6 +1,6 @@
 //! Growth that is purged again and again: a cache with a limit, an arena per batch.
 
-use super::observation::noise;
+use super::{observation::noise, trend};
 
 /// How far a fall or a climb has to go to count, as a share of the whole range.
 const SWING: f64 = 0.35;
@@ -40,8 +40,37 @@ pub(super) fn find(values: &[f64]) -> Option<Sawtooth> {
     let mean_climb = climbs.iter().sum::<usize>() as f64 / climbs.len() as f64;
     let valleys =
         turns.windows(2).filter(|leg| values[leg[1]] < values[leg[0]]).map(|leg| values[leg[1]]).collect();
-    let clear = mean_climb >= SHORTEST_CLIMB && noise(values) < CLEAR * range;
-    (clear || is_periodic(values)).then_some(Sawtooth { purges, valleys, range })
+    let gradual = mean_climb >= SHORTEST_CLIMB && !is_spiky(values, &turns) && noise(values) < CLEAR * range;
+    (gradual || has_steady_steps(values, 0.05 * range) || is_periodic(values)).then_some(Sawtooth {
+        purges,
+        valleys,
+        range,
+    })
+}
+
+/// Whether most of a climb is usually made in one step: then it was no climb, but a peak that a snapshot happened to hit.
+fn is_spiky(values: &[f64], turns: &[usize]) -> bool {
+    let shares: Vec<f64> = turns
+        .windows(2)
+        .filter(|leg| values[leg[1]] > values[leg[0]])
+        .map(|leg| {
+            let steps = values[leg[0]..=leg[1]].windows(2).map(|pair| pair[1] - pair[0]);
+            steps.fold(0.0, f64::max) / (values[leg[1]] - values[leg[0]])
+        })
+        .collect();
+    trend::median(&shares) > 0.7
+}
+
+/// Whether all steps upwards of at least `smallest` are about as high, as when memory is taken at a steady rate between purges. This tells a
+/// period of two or three snapshots from noise.
+fn has_steady_steps(values: &[f64], smallest: f64) -> bool {
+    const FEWEST: usize = 5;
+    const SPREAD: f64 = 0.15;
+    let steps: Vec<f64> =
+        values.windows(2).map(|pair| pair[1] - pair[0]).filter(|step| *step > smallest).collect();
+    let usual = trend::median(&steps);
+    let deviations: Vec<f64> = steps.iter().map(|step| (step - usual).abs()).collect();
+    steps.len() >= FEWEST && trend::median(&deviations) < SPREAD * usual
 }
 
 /// Whether values repeat themselves, at least twice.
@@ -93,7 +122,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_repeated_slow_climbs_with_purges_are_a_sawtooth() {
+    fn only_repeated_climbs_with_purges_are_a_sawtooth() {
         let cycle = |period: u32, keep: f64| -> Vec<f64> {
             (0..24)
                 .map(|at| 100.0 * (keep + (1.0 - keep) * f64::from(at % period) / f64::from(period)))
@@ -103,7 +132,13 @@ mod tests {
         let hump: Vec<f64> = (0..20).map(|at| if at < 12 { f64::from(at) } else { 0.0 }).collect();
         let line: Vec<f64> = (0..20).map(f64::from).collect();
         let ripple: Vec<f64> = (0..24).map(|at| 1000.0 + f64::from(at % 6)).collect();
-        let cases: [(&str, Vec<f64>, Option<usize>); 8] = [
+        let spikes: Vec<f64> =
+            (0..24).map(|at| if [2, 11, 17].contains(&at) { 900.0 } else { 100.0 + f64::from(at) }).collect();
+        // 64 KiB ten times a second, purged at 1.7 MiB: two to three snapshots of a second each.
+        let fast: Vec<f64> = (0..20).map(|at| f64::from((at * 655 + 688) % 1770)).collect();
+        let cases: [(&str, Vec<f64>, Option<usize>); 10] = [
+            ("spikes", spikes, None),
+            ("faster than the snapshots", fast, Some(7)),
             ("period 6", cycle(6, 0.0), Some(3)),
             ("period 4", cycle(4, 0.0), Some(5)),
             ("period 3", cycle(3, 0.0), Some(7)),

@@ -61,15 +61,6 @@ impl Residue {
     pub(super) fn survival(&self) -> Option<f64> {
         (self.allocated > 0.0).then(|| (self.bytes() / self.allocated).min(1.0))
     }
-
-    /// Bytes that stay, summed up to the end of each cohort: a leak's line, without its noise.
-    pub(super) fn grown(&self) -> Vec<f64> {
-        let sum = |sum: &mut f64, left: &f64| {
-            *sum += left;
-            Some(*sum)
-        };
-        self.left.iter().scan(0.0, sum).collect()
-    }
 }
 
 #[cfg(test)]

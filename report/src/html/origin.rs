@@ -4,7 +4,7 @@ use crate::recording::Mode;
 
 /// Whose code a frame is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Origin {
+pub(crate) enum Origin {
     /// The program, and libraries that are not part of the language.
     Application,
     /// The allocator itself.
@@ -62,7 +62,7 @@ const KERNEL_ENTRIES: &[&str] = &[
 ];
 
 /// Whose code `function` in `module` is; `allocator` is the recorder's own word on it.
-pub(super) fn of(function: &str, module: &str, mode: Mode, allocator: bool) -> Origin {
+pub(crate) fn of(function: &str, module: &str, mode: Mode, allocator: bool) -> Origin {
     if allocator {
         return Origin::Allocator;
     }
