@@ -137,6 +137,10 @@ static __always_inline void settle_old_block(struct block_key *key, struct block
 			__sync_fetch_and_add(&c->allocated_count, -1ULL);
 		}
 		ledger_add(LEDGER_NESTED_CALLS, 1);
+		/* Its walk ended at the outer probe's return trampoline, which is no loss. */
+		struct stack *walked = bpf_map_lookup_elem(&stacks, &old.stack);
+		if (walked && walked->end != WALK_COMPLETE)
+			ledger_add(LEDGER_WALKS_COMPLETE + walked->end, -1ULL);
 	} else {
 		count_free(&old);
 		ledger_add(LEDGER_MISSED_FREES, 1);
