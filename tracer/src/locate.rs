@@ -1,11 +1,16 @@
 //! From what a user names to the processes to watch.
 
-use std::{collections::BTreeSet, fs};
+mod container;
+
+use std::{cmp::Reverse, collections::BTreeSet};
 
 use leakhound_ebpf::abi::MAX_PROCESSES;
 use thiserror::Error;
 
-use crate::process::{ProcessError, ProcessId, with_descendants};
+use crate::{
+    accounting::account,
+    process::{ProcessError, ProcessId, descendants},
+};
 
 /// A running target.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,7 +23,7 @@ pub enum Target {
     Container(String),
 }
 
-/// A container could not be found.
+/// A target has no processes that could be watched.
 #[derive(Debug, Error)]
 pub enum LocateError {
     /// Too little of an id to be one.
@@ -40,7 +45,7 @@ pub enum LocateError {
     /// The target has no process left.
     #[error("the target has no process left")]
     Gone,
-    /// A single process cannot be followed.
+    /// None of its processes can be followed; this is what the first one says.
     #[error(transparent)]
     Process(#[from] ProcessError),
 }
@@ -48,110 +53,107 @@ pub enum LocateError {
 impl Target {
     /// The container whose id begins like this.
     pub fn container(prefix: &str) -> Result<Self, LocateError> {
-        const SHORTEST: usize = 12;
-        let bare = prefix.rsplit_once("://").map_or(prefix, |(_, id)| id); // as Kubernetes writes it
-        if bare.len() < SHORTEST || !bare.bytes().all(|byte| byte.is_ascii_hexdigit()) {
-            return Err(LocateError::NotAnId(prefix.to_owned()));
-        }
-        let ids: BTreeSet<String> = containers().into_iter().map(|(_, id)| id).collect();
-        let mut candidates: Vec<String> = ids.into_iter().filter(|id| id.starts_with(bare)).collect();
-        match candidates.len() {
-            0 => Err(LocateError::NoContainer(bare.to_owned())),
-            1 => Ok(Self::Container(candidates.remove(0))),
-            _ => Err(LocateError::Ambiguous { prefix: bare.to_owned(), candidates }),
-        }
+        let known: BTreeSet<String> = container::memberships().into_iter().flat_map(|(_, ids)| ids).collect();
+        container::by_prefix(prefix, known).map(Self::Container)
     }
 
-    /// Its processes now, at most [`MAX_PROCESSES`], and how many more there are.
+    /// Its processes now, and how many more there are that cannot be followed: those that are refused, and when there are
+    /// more than [`MAX_PROCESSES`] those that use the least memory.
     pub fn processes(&self) -> Result<(Vec<ProcessId>, usize), LocateError> {
-        let mut all = match self {
+        let pids: Vec<u32> = match self {
             Self::Process(id) => {
                 id.verify()?;
-                vec![*id]
+                return Ok((vec![*id], 0));
             }
-            Self::Tree(root) => with_descendants(*root),
+            Self::Tree(root) => {
+                let below = descendants(*root).into_iter().map(|id| id.pid);
+                root.is_alive().then_some(root.pid).into_iter().chain(below).collect()
+            }
             Self::Container(id) => {
-                let inside = containers().into_iter().filter(|(_, other)| other == id);
-                inside.filter_map(|(pid, _)| ProcessId::find(pid).ok()).collect()
+                let inside = container::memberships().into_iter().filter(|(_, ids)| ids.contains(id));
+                inside.map(|(pid, _)| pid).collect()
             }
         };
-        all.retain(|process| process.is_alive());
-        if all.is_empty() {
-            return Err(LocateError::Gone);
-        }
-        let more = all.len().saturating_sub(MAX_PROCESSES);
-        all.truncate(MAX_PROCESSES);
-        Ok((all, more))
+        choose(pids.into_iter().map(ProcessId::find), |id| account(id).map_or(0, |memory| memory.rss_bytes))
     }
 }
 
-/// Every process that is in a container, with the container's id.
-fn containers() -> Vec<(u32, String)> {
-    let numbers = fs::read_dir("/proc").into_iter().flatten().flatten();
-    numbers
-        .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
-        .filter_map(|pid: u32| {
-            Some((pid, container_id(&fs::read_to_string(format!("/proc/{pid}/cgroup")).ok()?)?))
-        })
-        .collect()
-}
-
-/// The container that a `/proc/PID/cgroup` names, on every layout: 64 hexadecimal characters somewhere in a path.
-///
-/// Runtimes write them as `docker/ID`, `docker-ID.scope`, `cri-containerd-ID.scope`, `crio-ID.scope`, `libpod-ID.scope`,
-/// `kubepods/.../ID` or `...:cri-containerd:ID`. A container that runs an init system has groups below its own, so the
-/// first one on the way from the root counts.
-pub fn container_id(cgroup: &str) -> Option<String> {
-    const LENGTH: usize = 64;
-    cgroup.lines().find_map(|line| {
-        let path = line.splitn(3, ':').nth(2)?;
-        path.split('/').filter(|part| !part.contains("conmon")).find_map(|part| {
-            let id = part.split(|c: char| !c.is_ascii_hexdigit()).find(|piece| piece.len() == LENGTH)?;
-            Some(id.to_ascii_lowercase())
-        })
-    })
+fn choose(
+    found: impl Iterator<Item = Result<ProcessId, ProcessError>>,
+    rss: impl Fn(ProcessId) -> u64,
+) -> Result<(Vec<ProcessId>, usize), LocateError> {
+    let mut chosen = Vec::new();
+    let mut refused = Vec::new();
+    for one in found {
+        match one {
+            Ok(id) => chosen.push(id),
+            Err(error) if error.has_ended() || matches!(error, ProcessError::Ourselves { .. }) => {}
+            Err(error) => refused.push(error),
+        }
+    }
+    let mut left_out = refused.len();
+    if chosen.is_empty() {
+        return Err(refused.into_iter().next().map_or(LocateError::Gone, LocateError::Process));
+    }
+    if chosen.len() > MAX_PROCESSES {
+        left_out += chosen.len() - MAX_PROCESSES;
+        chosen.sort_by_cached_key(|id| Reverse(rss(*id)));
+        chosen.truncate(MAX_PROCESSES);
+    }
+    Ok((chosen, left_out))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    const ID: &str = "3f4e1c2b9a773f4e1c2b9a773f4e1c2b9a773f4e1c2b9a773f4e1c2b9a77abcd";
-
-    #[test]
-    fn every_runtimes_layout_names_its_container() {
-        let layouts = [
-            "0::/system.slice/docker-ID.scope",
-            "12:memory:/docker/ID",
-            "0::/kubepods.slice/kubepods-besteffort.slice/kubepods-besteffort-pod1_2.slice/cri-containerd-ID.scope",
-            "4:memory:/kubepods/besteffort/pod0a1b2c3d-0000-4000-8000-aabbccddeeff/ID",
-            "0::/kubepods.slice/kubepods-pod1.slice/crio-ID.scope",
-            "0::/machine.slice/libpod-ID.scope/container",
-            "0::/system.slice/containerd.service/kubepods-burstable-pod1.slice:cri-containerd:ID",
-            "0::/../../kubepods/besteffort/pod1/ID",
-            "0::/docker/ID/init.scope",
-            "9:cpu:/\n8:memory:/docker/ID\n0::/docker/ID",
-        ];
-        for layout in layouts {
-            assert_eq!(container_id(&layout.replace("ID", ID)).as_deref(), Some(ID), "{layout}");
-        }
+    fn process(pid: u32) -> ProcessId {
+        ProcessId { pid, start_ticks: 1 }
     }
 
     #[test]
-    fn what_is_in_no_container_has_no_id() {
-        for cgroup in
-            ["0::/", "0::/user.slice/user-1000.slice/session-2.scope", "", "garbage", "0::/abcdef0123456789"]
-        {
-            assert_eq!(container_id(cgroup), None, "{cgroup}");
-        }
-        assert_eq!(container_id(&format!("0::/kubepods.slice/crio-conmon-{ID}.scope")), None);
+    fn of_too_many_processes_the_largest_are_watched() {
+        let most = u32::try_from(MAX_PROCESSES).unwrap();
+        let found = (0..most + 36).map(|pid| Ok(process(pid)));
+        let refused = [Err(ProcessError::ThirtyTwoBit { pid: 1000, name: "x".into() })];
+        let ended =
+            [Err(ProcessError::NoSuchProcess { pid: 1001 }), Err(ProcessError::Ourselves { pid: 1002 })];
+        let (chosen, left_out) = choose(found.chain(refused).chain(ended), |id| u64::from(id.pid)).unwrap();
+        assert_eq!((chosen.len(), left_out), (MAX_PROCESSES, 37));
+        assert!(chosen.iter().all(|id| id.pid >= 36));
     }
 
     #[test]
-    fn nonsense_is_no_container() {
-        for wrong in ["", "abc", "zzzzzzzzzzzzzz", "../../../../etc"] {
-            assert!(matches!(Target::container(wrong), Err(LocateError::NotAnId(_))), "{wrong}");
+    fn when_nothing_can_be_followed_the_first_refusal_is_told() {
+        let none = |errors: Vec<ProcessError>| choose(errors.into_iter().map(Err), |_| 0).unwrap_err();
+        let forbidden =
+            none(vec![ProcessError::NoSuchProcess { pid: 1 }, ProcessError::Forbidden { pid: 2 }]);
+        assert!(matches!(forbidden, LocateError::Process(ProcessError::Forbidden { pid: 2 })));
+        assert!(matches!(none(vec![ProcessError::NoSuchProcess { pid: 1 }]), LocateError::Gone));
+        assert!(matches!(none(Vec::new()), LocateError::Gone));
+    }
+
+    #[test]
+    fn a_tree_is_its_root_and_what_descends_from_it() {
+        let mut shell = std::process::Command::new("sh").args(["-c", "sleep 60; true"]).spawn().unwrap();
+        let root = ProcessId::find(shell.id()).unwrap();
+        let deadline = std::time::Instant::now() + std::time::Duration::from_secs(20);
+        let tree = loop {
+            let (tree, left_out) = Target::Tree(root).processes().unwrap();
+            if let [first, second] = tree[..] {
+                assert_eq!((first, left_out), (root, 0));
+                break [first, second];
+            }
+            assert!(std::time::Instant::now() < deadline, "{tree:?}");
+        };
+        for id in tree.into_iter().rev() {
+            let pid = nix::unistd::Pid::from_raw(id.pid.cast_signed());
+            nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGKILL).unwrap();
         }
-        assert!(matches!(Target::container("0123456789abcdef"), Err(LocateError::NoContainer(_))));
+        shell.wait().unwrap();
+        assert!(matches!(Target::Tree(root).processes(), Err(LocateError::Gone)));
+        assert!(
+            matches!(Target::Process(root).processes(), Err(LocateError::Process(error)) if error.has_ended())
+        );
     }
 }

@@ -1,9 +1,18 @@
 //! Who a process is, beyond a number that the kernel gives to another one later.
 
-use std::{io, os::unix::fs::MetadataExt};
+mod status;
+
+use std::{
+    collections::HashMap,
+    fs::{self, File},
+    io::{self, Read},
+    os::unix::fs::MetadataExt,
+};
 
 use procfs::process::{ProcState, Process, Stat};
 use thiserror::Error;
+
+pub(crate) use status::Status;
 
 /// A process that existed: its number together with when it began, so that a reused number is never probed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -22,6 +31,14 @@ pub enum ProcessError {
     NoSuchProcess {
         /// The number asked for.
         pid: u32,
+    },
+    /// A number that `top -H` or `ps -L` shows.
+    #[error("{pid} is a thread of process {process}: use --pid {process}, which follows all its threads")]
+    Thread {
+        /// The number asked for.
+        pid: u32,
+        /// The process it belongs to.
+        process: u32,
     },
     /// A kernel thread has no user memory.
     #[error(
@@ -83,14 +100,27 @@ pub enum ProcessError {
     },
 }
 
+impl ProcessError {
+    /// Whether it only says that the process has ended.
+    pub fn has_ended(&self) -> bool {
+        matches!(self, Self::NoSuchProcess { .. } | Self::Zombie { .. } | Self::Reused { .. })
+    }
+}
+
 impl ProcessId {
     /// Looks a process up and refuses those that cannot be followed.
     pub fn find(pid: u32) -> Result<Self, ProcessError> {
-        if pid == std::process::id() {
-            return Err(ProcessError::Ourselves { pid });
-        }
         let stat = stat(pid)?;
         let name = stat.comm.clone();
+        let process = Status::of(pid).ok().and_then(|status| status.number("Tgid")).map(u32::try_from);
+        if let Some(Ok(process)) = process {
+            if process == std::process::id() {
+                return Err(ProcessError::Ourselves { pid });
+            }
+            if process != pid {
+                return Err(ProcessError::Thread { pid, process });
+            }
+        }
         if matches!(stat.state(), Ok(ProcState::Zombie | ProcState::Dead)) {
             return Err(ProcessError::Zombie { pid, name, parent: stat.ppid });
         }
@@ -103,7 +133,7 @@ impl ProcessId {
             Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
                 return Err(ProcessError::Forbidden { pid });
             }
-            _ => {} // its program was deleted or is no ELF: the mappings will tell
+            _ => {} // no ELF, or ending: the mappings and the next look will tell
         }
         id.verify()?;
         Ok(id)
@@ -126,58 +156,67 @@ impl ProcessId {
         self.verify().is_ok()
     }
 
-    /// Its command line, or its name in brackets when that is empty.
+    /// Its command line, cut after 4 KiB; its name in brackets when it has overwritten that; empty when it has ended.
     pub fn command(self) -> String {
-        let arguments =
-            Process::new(self.pid.cast_signed()).and_then(|process| process.cmdline()).unwrap_or_default();
-        if arguments.is_empty() {
-            return stat(self.pid).map_or_else(|_ended| String::new(), |stat| format!("[{}]", stat.comm));
+        const MOST: u64 = 4096;
+        let mut words = Vec::new();
+        let read = File::open(format!("/proc/{}/cmdline", self.pid))
+            .and_then(|file| file.take(MOST).read_to_end(&mut words));
+        let text = String::from_utf8_lossy(&words);
+        let words: Vec<&str> = text.split('\0').filter(|word| !word.is_empty()).collect();
+        match (read, words.is_empty()) {
+            (Ok(_), false) => words.join(" "),
+            _ => stat(self.pid).map_or_else(|_ended| String::new(), |stat| format!("[{}]", stat.comm)),
         }
-        arguments.join(" ")
     }
 
-    /// Whether a seccomp filter watches its system calls (`Seccomp: 2` in `/proc/PID/status`).
+    /// Whether seccomp watches the system calls of any of its threads (`Seccomp` in their status: 1 strict, 2 filter). Each
+    /// thread has filters of its own. A thread whose status cannot be read counts as watched: that error endangers nobody.
     pub fn has_seccomp_filter(self) -> bool {
-        let status = Process::new(self.pid.cast_signed()).and_then(|process| process.status());
-        status.is_ok_and(|status| status.seccomp == Some(2))
+        let Ok(threads) = fs::read_dir(format!("/proc/{}/task", self.pid)) else { return true };
+        threads.flatten().any(|thread| match Status::read(&thread.path().join("status")) {
+            Ok(status) => status.number("Seccomp").is_some_and(|mode| mode != 0),
+            Err(error) => !has_ended(&error),
+        })
     }
 
     /// Device and inode of the program it runs, which exec changes.
     pub fn program(self) -> Option<(u64, u64)> {
-        let link = std::fs::metadata(format!("/proc/{}/exe", self.pid)).ok()?;
+        let link = fs::metadata(format!("/proc/{}/exe", self.pid)).ok()?;
         Some((link.dev(), link.ino()))
     }
 }
 
-/// The processes that descend from one, itself first, as far as they can be followed.
-pub fn with_descendants(root: ProcessId) -> Vec<ProcessId> {
-    let parents: Vec<(u32, u32)> = procfs::process::all_processes()
-        .map(|all| {
-            let stats = all.flatten().filter_map(|process| process.stat().ok());
-            stats.map(|stat| (stat.pid.cast_unsigned(), stat.ppid.cast_unsigned())).collect()
-        })
-        .unwrap_or_default();
-    let mut found = vec![root];
+/// The living processes that descend from one, without itself; those of a parent that has ended are no longer known as such.
+pub fn descendants(root: ProcessId) -> Vec<ProcessId> {
+    let mut children: HashMap<i32, Vec<ProcessId>> = HashMap::new();
+    let all = procfs::process::all_processes().into_iter().flatten().flatten();
+    for stat in all.filter_map(|process| process.stat().ok()) {
+        let child = ProcessId { pid: stat.pid.cast_unsigned(), start_ticks: stat.starttime };
+        children.entry(stat.ppid).or_default().push(child);
+    }
+    let mut found = children.remove(&root.pid.cast_signed()).unwrap_or_default();
     let mut next = 0;
-    while let Some(parent) = found.get(next).map(|id| id.pid) {
-        let children = parents.iter().filter(|(_, ppid)| *ppid == parent);
-        let children: Vec<ProcessId> = children.filter_map(|(pid, _)| ProcessId::find(*pid).ok()).collect();
-        found.extend(children.into_iter().filter(|child| child.pid != root.pid));
+    while let Some(parent) = found.get(next) {
+        found.extend(children.remove(&parent.pid.cast_signed()).unwrap_or_default());
         next += 1;
     }
     found
 }
 
+/// Its `/proc/PID/stat`; who cannot be looked at and who is gone are errors of their own.
 pub(crate) fn stat(pid: u32) -> Result<Stat, ProcessError> {
     Process::new(pid.cast_signed()).and_then(|process| process.stat()).map_err(|source| match source {
         procfs::ProcError::NotFound(_) => ProcessError::NoSuchProcess { pid },
         procfs::ProcError::PermissionDenied(_) => ProcessError::Forbidden { pid },
-        // a process that ends while its files are read
-        procfs::ProcError::Io(ref error, _) if error.raw_os_error() == Some(libc::ESRCH) => {
-            ProcessError::NoSuchProcess { pid }
-        }
+        procfs::ProcError::Io(ref error, _) if has_ended(error) => ProcessError::NoSuchProcess { pid },
         source => ProcessError::Unreadable { pid, source },
     })
+}
+
+/// What reading a file of `/proc/PID` says when the process ends meanwhile.
+fn has_ended(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::NotFound || error.raw_os_error() == Some(libc::ESRCH)
 }
 
 /// PF_KTHREAD of the kernel's `include/linux/sched.h`.
@@ -188,38 +227,10 @@ fn is_kernel_thread(stat: &Stat) -> bool {
 
 /// EI_CLASS of the program's ELF header: 1 is 32-bit, 2 is 64-bit.
 fn elf_class(pid: u32) -> io::Result<u8> {
-    use std::io::Read;
     let mut start = [0u8; 5];
-    std::fs::File::open(format!("/proc/{pid}/exe"))?.read_exact(&mut start)?;
+    File::open(format!("/proc/{pid}/exe"))?.read_exact(&mut start)?;
     if start.starts_with(b"\x7fELF") { Ok(start[4]) } else { Ok(0) }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_cannot_be_followed_is_refused_with_its_reason() {
-        assert!(matches!(ProcessId::find(std::process::id()), Err(ProcessError::Ourselves { .. })));
-        assert!(matches!(ProcessId::find(u32::MAX >> 2), Err(ProcessError::NoSuchProcess { .. })));
-        assert!(matches!(ProcessId::find(2), Err(ProcessError::KernelThread { .. })));
-    }
-
-    #[test]
-    fn a_reused_number_is_noticed() {
-        let mut child = std::process::Command::new("sleep").arg("60").spawn().unwrap();
-        let id = ProcessId::find(child.id()).unwrap();
-        assert!(id.is_alive());
-        let other = ProcessId { start_ticks: id.start_ticks + 1, ..id };
-        assert!(matches!(other.verify(), Err(ProcessError::Reused { .. })));
-        child.kill().unwrap();
-        // killed and not waited for: a zombie
-        let deadline = std::time::Instant::now() + std::time::Duration::from_secs(10);
-        while !matches!(id.verify(), Err(ProcessError::Zombie { .. })) {
-            assert!(std::time::Instant::now() < deadline, "never became a zombie");
-            std::thread::yield_now();
-        }
-        child.wait().unwrap();
-        assert!(matches!(id.verify(), Err(ProcessError::NoSuchProcess { .. })));
-    }
-}
+mod tests;
