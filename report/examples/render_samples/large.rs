@@ -8,7 +8,11 @@ const WORDS: [&str; 8] = ["Buffer", "Session", "Header", "Arena", "Table", "Bloc
 
 /// A recording with so many stacks and snapshots. The same numbers give the same recording.
 pub(crate) fn recording(stacks: u32, snapshots: u32) -> Recording {
-    let mut scene = Scene::of("/opt/service/bin/service --config /etc/service.toml", &["/opt/service/bin/service", "/lib/libc.so.6", "/opt/service/lib/libengine.so"], snapshots);
+    let mut scene = Scene::of(
+        "/opt/service/bin/service --config /etc/service.toml",
+        &["/opt/service/bin/service", "/lib/libc.so.6", "/opt/service/lib/libengine.so"],
+        snapshots,
+    );
     scene.header.target.memory_limit_bytes = Some(16 << 30);
     scene.ledger = vec![("allocations", 91_480_113), ("frees", 84_310_007), ("walksComplete", 91_480_113)];
     scene.beside = Some(|_| 310 << 20);

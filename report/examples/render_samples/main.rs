@@ -7,7 +7,6 @@ mod large;
 mod odd;
 mod plant;
 mod small;
-#[allow(warnings)] mod temp_dress;
 
 use std::{fs, path::PathBuf, time::Instant};
 
@@ -34,7 +33,7 @@ fn main() -> Result<()> {
         ("hostile", odd::hostile),
         ("memleak", odd::memleak),
         ("kernel", odd::kernel),
-        ("retention", odd::retention),
+        ("off-heap", odd::off_heap),
         ("one-snapshot", odd::one_snapshot),
         ("empty", odd::empty),
         ("no-snapshots", odd::no_snapshots),
@@ -42,9 +41,8 @@ fn main() -> Result<()> {
     for (name, make) in &samples[..if scale { 1 } else { samples.len() }] {
         let recording = make();
         let started = Instant::now();
-        let mut analysis = analyze(&recording, &Options::default());
+        let analysis = analyze(&recording, &Options::default());
         let analyzed = started.elapsed();
-        if std::env::var("DRESS").is_ok() { temp_dress::dress(&mut analysis, &recording); }
         let page = html::render(&recording, &analysis)?;
         let rendered = started.elapsed().checked_sub(analyzed).unwrap_or_default();
         let path = directory.join(format!("{name}.html"));

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use leakhound_report::recording::{
-    Allocator, Block, Cohort, End, Event, EventKind, FORMAT, Frame, Header, Host, Module, Overhead, Process, Record,
-    Recording, Settings, Snapshot, Source, Stack, StackCounters, Target,
+    Allocator, Block, Cohort, End, Event, EventKind, FORMAT, Frame, Header, Host, Module, Overhead, Process,
+    Record, Recording, Settings, Snapshot, Source, Stack, StackCounters, Target,
 };
 
 /// How the blocks of one stack live and die. Numbers of blocks are per snapshot, times are snapshots.
@@ -35,10 +35,28 @@ impl Behaviour {
                 let filled = |at: u32| blocks as f64 * (1.0 - 0.5_f64.powf(f64::from(at) / half));
                 (filled(cohort + 1).round() - filled(cohort).round()) as u64
             }
-            Self::Plateau { blocks } => if cohort == 0 { blocks } else { 0 },
+            Self::Plateau { blocks } => {
+                if cohort == 0 {
+                    blocks
+                } else {
+                    0
+                }
+            }
             Self::Sawtooth { step, .. } => step,
-            Self::Step { blocks, at } => if at.contains(&cohort) { blocks } else { 0 },
-            Self::Transient { blocks, from, to } => if (from..to).contains(&cohort) { blocks } else { 0 },
+            Self::Step { blocks, at } => {
+                if at.contains(&cohort) {
+                    blocks
+                } else {
+                    0
+                }
+            }
+            Self::Transient { blocks, from, to } => {
+                if (from..to).contains(&cohort) {
+                    blocks
+                } else {
+                    0
+                }
+            }
             // A little uneven, as traffic is.
             Self::Cache { blocks, .. } => blocks + u64::from(cohort * 7919 % 5),
         }
@@ -114,11 +132,8 @@ impl Scene {
             }],
             ..Header::default()
         };
-        let module = |(id, path): (usize, &&str)| Module {
-            id: id as u32,
-            path: (*path).to_owned(),
-            build_id: None,
-        };
+        let module =
+            |(id, path): (usize, &&str)| Module { id: id as u32, path: (*path).to_owned(), build_id: None };
         Self {
             header,
             modules: modules.iter().enumerate().map(module).collect(),
@@ -127,7 +142,12 @@ impl Scene {
             cohorts: true,
             ledger: Vec::new(),
             events: vec![event(0, EventKind::Attached, "4 functions of glibc in 7 ms")],
-            end: Some(Overhead { attach_ns: 14_000_000, detach_ns: 81_000_000, events: 3_482_117, probe_ns: 812.0 }),
+            end: Some(Overhead {
+                attach_ns: 14_000_000,
+                detach_ns: 81_000_000,
+                events: 3_482_117,
+                probe_ns: 812.0,
+            }),
         }
     }
 
@@ -168,6 +188,7 @@ impl Scene {
                 processes: process.into_iter().collect(),
                 stacks: changed,
                 ledger,
+                cgroup_bytes: self.header.target.memory_limit_bytes.map(|_| live_bytes + (61 << 20)),
                 ..Snapshot::default()
             }));
         }
@@ -208,7 +229,9 @@ fn blocks(stacks: &[Planted], snapshots: u32) -> Vec<Block> {
         for (n, cohort) in cohorts.take(8).enumerate() {
             blocks.push(Block {
                 stack: id as u32,
-                address: 0x7f3a_5800_0000 + (id as u64) * 0x10_0000 + (n as u64) * planted.block.next_multiple_of(16),
+                address: 0x7f3a_5800_0000
+                    + (id as u64) * 0x10_0000
+                    + (n as u64) * planted.block.next_multiple_of(16),
                 size_bytes: planted.block,
                 allocated_ns: u64::from(cohort) * INTERVAL_NS + 1_700_000_000,
                 pid: 4711,

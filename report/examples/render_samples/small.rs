@@ -48,8 +48,14 @@ pub(crate) fn stacks() -> Vec<Planted> {
         "void std::vector<LineItem, std::allocator<LineItem> >::_M_realloc_insert<LineItem const&>(__gnu_cxx::__normal_iterator<LineItem*, std::vector<LineItem> >, LineItem const&)",
         SERVER,
     );
-    let push = Frame { inlined: true, ..named("std::vector<LineItem, std::allocator<LineItem> >::push_back(LineItem const&)", SERVER) };
-    let unordered = named("std::__detail::_Map_base<std::string, std::pair<std::string const, Price> >::operator[](std::string&&)", SERVER);
+    let push = Frame {
+        inlined: true,
+        ..named("std::vector<LineItem, std::allocator<LineItem> >::push_back(LineItem const&)", SERVER)
+    };
+    let unordered = named(
+        "std::__detail::_Map_base<std::string, std::pair<std::string const, Price> >::operator[](std::string&&)",
+        SERVER,
+    );
     let c = |frames: &[&Frame]| worker(&[&allocator("malloc", LIBC)], frames);
     let cpp = |std: &[&Frame], frames: &[&Frame]| {
         let mut inner = vec![allocator("malloc", LIBC), allocator("operator new(unsigned long)", CPP)];
@@ -66,13 +72,22 @@ pub(crate) fn stacks() -> Vec<Planted> {
     let template = line("template_render", "/src/checkout/html/template.c", 266, SERVER);
     let ssl = named("SSL_new", SSL);
     let crypto = named("CRYPTO_zalloc", SSL);
-    let plant = |frames: Vec<Frame>, block: u64, behaviour: Behaviour| Planted { frames, cut_short: None, block, behaviour };
+    let plant = |frames: Vec<Frame>, block: u64, behaviour: Behaviour| Planted {
+        frames,
+        cut_short: None,
+        block,
+        behaviour,
+    };
     let mut stacks = vec![
         plant(c(&[&session, &request]), 4_224, Behaviour::Leak { stay: 311, churn: 1_900 }),
         plant(cpp(&[&vector, &push], &[&cart, &request]), 1_536, Behaviour::Leak { stay: 97, churn: 740 }),
         plant(c(&[&parse, &session, &request]), 272, Behaviour::Leak { stay: 311, churn: 5_200 }),
         plant(c(&[&price, &quote, &request]), 656, Behaviour::Saturating { blocks: 61_000, half: 14.0 }),
-        plant(cpp(&[&unordered], &[&quote, &request]), 96, Behaviour::Saturating { blocks: 61_000, half: 14.0 }),
+        plant(
+            cpp(&[&unordered], &[&quote, &request]),
+            96,
+            Behaviour::Saturating { blocks: 61_000, half: 14.0 },
+        ),
         plant(c(&[&log]), 8_192, Behaviour::Sawtooth { step: 55, period: 24 }),
         plant(c(&[&resize, &parse, &request]), 1 << 20, Behaviour::Step { blocks: 7, at: [22, 71] }),
         plant(c(&[&report]), 262_144, Behaviour::Transient { blocks: 24, from: 80, to: 88 }),
@@ -83,10 +98,16 @@ pub(crate) fn stacks() -> Vec<Planted> {
         plant(started(&[&resize]), 1 << 20, Behaviour::Plateau { blocks: 16 }),
         plant(started(&[&tls]), 65_536, Behaviour::Plateau { blocks: 40 }),
     ];
-    for (n, name) in ["coupon", "inventory", "shipping", "tax", "fraud", "email", "currency", "rating"].iter().enumerate() {
+    for (n, name) in
+        ["coupon", "inventory", "shipping", "tax", "fraud", "email", "currency", "rating"].iter().enumerate()
+    {
         let n = n as u32;
         let lookup = line(&format!("{name}_lookup"), &format!("/src/checkout/{name}.c"), 31 + 17 * n, SERVER);
-        stacks.push(plant(c(&[&lookup, &quote, &request]), 64 << (n % 5), Behaviour::Cache { blocks: 120 + 37 * u64::from(n), ttl: 1 + n % 4 }));
+        stacks.push(plant(
+            c(&[&lookup, &quote, &request]),
+            64 << (n % 5),
+            Behaviour::Cache { blocks: 120 + 37 * u64::from(n), ttl: 1 + n % 4 },
+        ));
     }
     let lost = Frame { module: Some(SSL), address: 0x3_91c0, ..Frame::default() };
     let mut cut = plant(vec![allocator("malloc", LIBC), lost], 1_024, Behaviour::Plateau { blocks: 900 });

@@ -12,8 +12,8 @@ use serde::Serialize;
 
 use super::RenderError;
 
-/// The largest integer that a JavaScript number holds exactly; larger ones are held at it.
-pub(super) const MAX_SAFE: i64 = (1 << 53) - 1;
+/// The largest integer whose zigzag form a JavaScript number holds exactly (4 PiB); larger ones are held at it.
+pub(super) const MAX_SAFE: i64 = (1 << 52) - 1;
 
 /// What goes into one page: facts there are few of, and columns of integers.
 pub(super) struct Facts<H> {

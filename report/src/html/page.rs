@@ -234,6 +234,7 @@ fn time_columns(columns: &mut Columns, recording: &Recording, analysis: &Analysi
         drawn.iter().map(|&at| int(recording.snapshots[at].time_ns / 1_000_000)),
     );
     columns.plain("total", drawn.iter().map(|at| point(at).map_or(0, |point| int(point.live_bytes))));
+    columns.plain("charged", drawn.iter().map(|&at| total(recording.snapshots[at].cgroup_bytes)));
     columns.plain("rss", drawn.iter().map(|at| total(point(at).and_then(|point| point.rss_bytes))));
     columns
         .plain("anonymous", drawn.iter().map(|at| total(point(at).and_then(|point| point.anonymous_bytes))));

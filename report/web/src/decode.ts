@@ -38,7 +38,7 @@ const COLUMNS = [
   "placeFunction", "placeFile", "placeLine", "placeModule", "placeKind", "nodeParent", "nodePlace", "leaf",
   "id", "cut", "live", "liveCount", "allocatedBytes", "allocatedCount", "class",
   "growthPerHour", "slopeLow", "slopeHigh", "trend", "growingShare", "deceleration", "survival",
-  "time", "total", "rss", "anonymous",
+  "time", "total", "rss", "anonymous", "charged",
   "cohortStack", "cohortEnd", "cohortAllocated", "cohortFrom", "cohortLive",
 ] as const;
 type ColumnName = (typeof COLUMNS)[number];

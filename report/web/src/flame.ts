@@ -80,10 +80,13 @@ export function drawFlame(report: Report, view: View): Flame {
       if (!next) break;
       focus = next;
     }
-    chosen = focus;
+    const before = chosen;
     const width = Math.max(260, box.clientWidth);
     const children = (step: 1 | -1) => (call: Call) => calls.children(call, step, focus.size / (2 * width));
     picture = layout(focus, width, children(inward ? 1 : -1), around === undefined || state.zoom.length ? undefined : children(-1));
+    // The reader's place stays, where it still exists.
+    const path = before && pathTo(before).join(".");
+    chosen = picture.boxes.find(({ call, upward }) => !upward && call.name === before?.name && pathTo(call).join(".") === path)?.call ?? focus;
     const nothing = focus.size === 0;
     empty.hidden = !nothing;
     box.hidden = nothing;
@@ -129,6 +132,7 @@ export function drawFlame(report: Report, view: View): Flame {
   }
 
   function zoom(path: readonly number[]) {
+    chosen = undefined;
     view.set({ zoom: path });
   }
 
@@ -184,13 +188,13 @@ export function drawFlame(report: Report, view: View): Flame {
   view.on(["weight", "stretch", "shape", "zoom", "around", "folded", "focused"], build);
   view.on(["zoom"], () => announce(chosen ? `Zoomed to ${describe(chosen)}` : ""));
   view.on(["stack"], () => mark());
-  let width = 0;
+  build();
+  let width = box.clientWidth;
   new ResizeObserver(() => {
     if (box.clientWidth === width || box.hidden) return;
     width = box.clientWidth;
     build();
   }).observe(body);
-  build();
 
   /** Marks the deepest visible frame of the selected stack. */
   function mark() {

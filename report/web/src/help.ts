@@ -3,7 +3,7 @@
 import { el, get } from "./dom";
 
 const KEYS: [string, string][] = [
-  ["/", "search"], ["t", "table of stacks"], ["f", "flame graph"], ["g", "timeline"], ["?", "this sheet"],
+  ["/", "search; Enter goes on to the table, Esc clears"], ["t", "table of stacks"], ["f", "flame graph"], ["g", "timeline"], ["?", "this sheet"],
   ["↑ ↓", "table: next stack; flame graph: caller and callee"], ["Enter", "table: open; flame graph: zoom"], ["← →", "table: close, open; flame graph: neighbour; timeline: moment"],
   ["1 … 9", "table: sort by that column"], ["Shift ← →", "timeline: select a stretch"], ["Esc", "flame graph: zoom out; timeline: clear the stretch"], ["s", "flame graph: callers and callees"],
 ];
@@ -20,10 +20,7 @@ export function setUpKeys(jump: Record<string, () => void>) {
   get("help-open").addEventListener("click", open);
   addEventListener("keydown", (event) => {
     const target = event.target as HTMLElement;
-    if (event.altKey || event.ctrlKey || event.metaKey || dialog.open || /^(INPUT|SELECT|TEXTAREA)$/.test(target.tagName)) {
-      if (event.key === "Escape" && target.tagName === "INPUT" && target.id === "search") target.blur();
-      return;
-    }
+    if (event.altKey || event.ctrlKey || event.metaKey || dialog.open || /^(INPUT|SELECT|TEXTAREA)$/.test(target.tagName)) return;
     const go = event.key === "?" ? open : jump[event.key];
     if (!go || !(event.key === "?" || Object.hasOwn(jump, event.key))) return;
     event.preventDefault();

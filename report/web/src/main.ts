@@ -107,6 +107,11 @@ async function open() {
     f: () => { goTo("flame"); flame().focus(); },
     g: () => { goTo("timeline"); document.querySelector<HTMLElement>("#timeline .chart")?.focus({ preventScroll: true }); },
   });
+  get("search").addEventListener("keydown", (event) => {
+    if (event.key !== "Enter") return;
+    view.set({ query: get<HTMLInputElement>("search").value });
+    table.focus();
+  });
   for (const link of document.querySelectorAll<HTMLAnchorElement>('nav a, a.skip')) {
     link.addEventListener("click", (event) => {
       event.preventDefault();

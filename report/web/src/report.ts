@@ -48,6 +48,8 @@ export class Report {
   readonly oldest: Float64Array;
   readonly rss: (number | null)[];
   readonly anonymous: (number | null)[];
+  /** Bytes charged to the target's cgroup: what its limit counts. */
+  readonly charged: (number | null)[];
   readonly peakStep: number;
   readonly alerted: Uint8Array;
   private readonly blocksOf = new Map<number, Block[]>();
@@ -61,6 +63,7 @@ export class Report {
     const known = (column: Float64Array) => Array.from(column, (value) => (value ? value - 1 : null));
     this.rss = known(data.rss);
     this.anonymous = known(data.anonymous);
+    this.charged = known(data.charged);
     this.growthPerHour = Float64Array.from({ length: this.stacks }, (_, stack) => this.slope(stack));
     const peak = this.seconds.findIndex((second) => second >= data.peakSeconds - 0.0006);
     this.peakStep = peak < 0 ? Math.max(0, this.steps - 1) : peak;

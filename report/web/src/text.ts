@@ -20,7 +20,8 @@ export function short(name: string, max = 120): string {
   let folded = 0;
   for (let i = 0; i < name.length && i < 4096; i++) {
     const c = name[i]!;
-    const operator = (c === "<" || c === ">" || c === "(") && /operator[<>()\-=!]*$/.test(out.slice(-12));
+    // In `operator<<`, `operator->` and `operator()` these are the name itself.
+    const operator = c === "(" ? out.endsWith("operator") : (c === "<" || c === ">") && /operator[<>\-=]*$/.test(out.slice(-12));
     if (c === "<" && !operator) {
       if (depth++ === 0) folded = out.length;
     } else if (c === ">" && !operator && depth > 0 && name[i - 1] !== "-") {

@@ -59,10 +59,12 @@ export function drawTimeline(report: Report, view: View, reveal: (stack: number)
   const last = steps - 1;
   const limit = data.target.memoryLimitBytes;
   const rss = report.rss.some((value) => value !== null) ? report.rss : undefined;
+  const charged = report.charged.some((value) => value !== null) ? report.charged : undefined;
+  const mostCharged = Math.max(0, ...report.charged.map((value) => value ?? 0));
   const mostLive = Math.max(1, ...data.total);
   const mostRss = Math.max(0, ...report.rss.map((value) => value ?? 0));
   // A limit or RSS far above would press the layers into the ground: it starts hidden, and says so.
-  const show = { rss: rss !== undefined && mostRss <= 6 * mostLive, limit: limit !== undefined && limit <= 4 * Math.max(mostLive, mostRss) };
+  const show = { rss: rss !== undefined && mostRss <= 6 * mostLive, limit: limit !== undefined && limit <= 4 * Math.max(mostLive, mostRss), charged: false };
   const box = el("div", { class: "chart", tabindex: 0, role: "group", "aria-roledescription": "chart", "aria-label": "Live bytes over time. Arrows read a moment, with Shift they select a stretch, Escape clears it.", "aria-describedby": "reading" });
   const reading = el("p", { id: "reading", class: "reading", "aria-live": "polite" });
   const legend = el("ol", { class: "legend" });
@@ -98,7 +100,7 @@ export function drawTimeline(report: Report, view: View, reveal: (stack: number)
         stack === undefined ? el("span", { class: "glyph" }) : glyph(report.class(stack)),
         stack === undefined ? el("span", { class: "rest" }, layer.name) : el("button", { type: "button", class: "link", onclick: () => reveal(stack) }, name), value(layer.values));
     }));
-    const toggle = (key: "rss" | "limit", label: string, values: ArrayLike<number | null>) => {
+    const toggle = (key: keyof typeof show, label: string, values: ArrayLike<number | null>) => {
       const input = el("input", { type: "checkbox" });
       input.checked = show[key];
       input.addEventListener("change", () => { show[key] = input.checked; draw(); });
@@ -107,6 +109,7 @@ export function drawTimeline(report: Report, view: View, reveal: (stack: number)
     const steady = (bytesOf: number) => Array<number>(steps).fill(bytesOf);
     lines.replaceChildren(
       rss ? toggle("rss", "RSS", rss) : el("span", { class: "note" }, "RSS is not in this recording"),
+      ...(charged ? [toggle("charged", "charged to the cgroup", charged)] : []),
       ...(limit !== undefined ? [toggle("limit", "memory limit", steady(limit))] : []),
       ...(rss ? [el("span", {}, el("i", { class: "stroke untracked" }), "RSS not tracked ", value(rss.map((v, t) => (v === null ? null : Math.max(0, v - data.total[t]!)))))] : []));
     const { stretch } = view.state;
@@ -124,7 +127,7 @@ export function drawTimeline(report: Report, view: View, reveal: (stack: number)
     const top = layers.at(-1)!.upTo;
     const above = rss && show.rss ? rss.map((value, t) => (value === null ? null : Math.max(value, top[t]!))) : undefined;
     const axis = () => ({ stroke: css("--soft"), font: `12px ${css("--sans")}`, grid: { stroke: css("--line"), width: 1 }, ticks: { show: false }, border: { show: false } });
-    const ceiling = 1.04 * Math.max(...top, show.rss ? mostRss : 0, show.limit ? (limit ?? 0) : 0, 1);
+    const ceiling = 1.04 * Math.max(...top, show.rss ? mostRss : 0, show.limit ? (limit ?? 0) : 0, show.charged ? mostCharged : 0, 1);
     // A line between two layers would hide a thin one.
     const thick = (layer: Layer) => Math.max(...Array.from(layer.values)) > ceiling / 50;
     plot?.destroy();
@@ -141,18 +144,20 @@ export function drawTimeline(report: Report, view: View, reveal: (stack: number)
         { label: "untracked", show: above !== undefined, points: { show: false }, width: 0 },
         ...order.map((layer, i) => ({ label: layer.name, fill: colors[i]!, ...(thick(layer) ? { stroke: css("--paper"), width: 1 } : { width: 0 }), points: { show: false } })),
         { label: "RSS", show: show.rss, stroke: css("--ink"), width: 1.75, points: { show: false } },
+        { label: "charged", show: show.charged, stroke: css("--accent"), width: 1.5, dash: [2, 3], points: { show: false } },
         { label: "limit", show: show.limit, stroke: css("--Leak"), width: 1.5, dash: [6, 4], points: { show: false } },
       ],
       bands: above ? [{ series: [1, 2], fill: hatch as unknown as string }] : [],
       legend: { show: false },
       cursor: { y: false, points: { show: false }, drag: { x: true, y: false, setScale: false } },
       hooks: {
+        ready: [listen],
         setCursor: [(u) => u.cursor.idx != null && read(u.cursor.idx)],
         setSelect: [(u) => !restoring && select([u.posToIdx(u.select.left), u.posToIdx(u.select.left + u.select.width)], u.select.width)],
         draw: [(u) => label(u, order)],
       },
     };
-    const values = [seconds, above ?? top, ...order.map((layer) => layer.upTo), rss ?? top.map(() => null), seconds.map(() => limit ?? null)];
+    const values = [seconds, above ?? top, ...order.map((layer) => layer.upTo), rss ?? top.map(() => null), charged ?? top.map(() => null), seconds.map(() => limit ?? null)];
     plot = new uPlot(options, values as uPlot.AlignedData, box);
     box.classList.toggle("narrow", width < 500);
     mark();
@@ -171,16 +176,24 @@ export function drawTimeline(report: Report, view: View, reveal: (stack: number)
   }
 
   function select([from, to]: Stretch, width: number) {
-    if (width < 4) {
-      const step = plot!.cursor.idx;
-      const value = step == null ? undefined : plot!.posToVal(plot!.cursor.top ?? -1, "y");
-      const layer = value === undefined ? undefined : layers.find((candidate) => candidate.upTo[step!]! >= value);
-      if (layer?.stack !== undefined) {
-        view.set({ stack: layer.stack });
-        announce(`Selected ${layer.name}`);
-      }
-      mark();
-    } else if (from < to) view.set({ stretch: [from, to] });
+    if (width >= 4 && from < to) view.set({ stretch: [from, to] });
+    else mark();
+  }
+
+  /** A click, unlike a drag, selects the stack whose layer it hits. */
+  function listen(u: uPlot) {
+    let down = 0;
+    u.over.addEventListener("pointerdown", (event) => (down = event.clientX));
+    u.over.addEventListener("click", (event) => {
+      if (Math.abs(event.clientX - down) >= 4) return;
+      const area = u.over.getBoundingClientRect();
+      const step = u.posToIdx(event.clientX - area.left);
+      const value = u.posToVal(event.clientY - area.top, "y");
+      const layer = layers.find((candidate) => candidate.upTo[step]! >= value);
+      if (layer?.stack === undefined) return;
+      view.set({ stack: layer.stack });
+      announce(`Selected ${layer.name}`);
+    });
   }
 
   /** Writes each layer's number where it is thick enough at the right end. */

@@ -24,9 +24,9 @@ export const signedCount = (value: number) => (value > 0 ? `+${count(value)}` : 
 export function percent(share: number): string {
   const value = share * 100;
   if (!Number.isFinite(value)) return "–";
-  if (value !== 0 && Math.abs(value) < 0.1) return value > 0 ? "<0.1%" : ">−0.1%";
-  if (value < 100 && value > 99.9) return ">99.9%";
-  return `${value.toFixed(Math.abs(value) >= 99.95 ? 0 : 1).replace("-", "−")}%`;
+  if (value !== 0 && Math.abs(value) < 0.1) return value > 0 ? "<0.1\u00a0%" : ">−0.1\u00a0%";
+  if (value < 100 && value > 99.9) return ">99.9\u00a0%";
+  return `${value.toFixed(Math.abs(value) >= 99.95 ? 0 : 1).replace("-", "−")}\u00a0%`;
 }
 
 /** A length of time in its two largest units. */

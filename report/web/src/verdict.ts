@@ -6,17 +6,25 @@ import type { Report } from "./report";
 import { base, legible, short } from "./text";
 import { bytes, count, duration, perHour, percent, rough, signed, wallClock } from "./units";
 
-/** Growth per hour of what is judged to leak, or of everything live when nothing is. */
-export function leakRate(report: Report): number {
-  let leaking = 0;
-  let all = 0;
+export interface Rate {
+  bytesPerHour: number;
+  /** Stacks it is the sum of. */
+  stacks: number;
+  leak: boolean;
+}
+
+/** Growth per hour of what leaks; of what is suspected when nothing does; else of everything. */
+export function rateOf(report: Report): Rate {
+  const sums = { Leak: [0, 0], Suspected: [0, 0], all: [0, 0] };
   for (let stack = 0; stack < report.stacks; stack++) {
-    const rate = report.growthPerHour[stack]!;
     const name = report.class(stack);
-    if (name === "Leak" || name === "Suspected") leaking += rate;
-    all += rate;
+    for (const key of name === "Leak" || name === "Suspected" ? [name, "all" as const] : ["all" as const]) {
+      sums[key][0]! += report.growthPerHour[stack]!;
+      sums[key][1]!++;
+    }
   }
-  return leaking > 0 ? leaking : all;
+  const [bytesPerHour, stacks] = (sums.Leak[0]! > 0 ? sums.Leak : sums.Suspected[0]! > 0 ? sums.Suspected : sums.all) as [number, number];
+  return { bytesPerHour, stacks, leak: sums.Leak[0]! > 0 };
 }
 
 /** Who was watched, in a few words. */
@@ -49,30 +57,31 @@ export function sentence(report: Report): string {
   const { data } = report;
   const { verdict } = data;
   const last = Math.max(0, report.steps - 1);
-  const rate = leakRate(report);
   const who = subject(report);
-  const watched = `${data.mode} mode, ${duration(data.durationSeconds)}, ${count(data.snapshotCount)} snapshot${data.snapshotCount === 1 ? "" : "s"}`;
-  const parts = [`${VERDICTS[verdict.name].label} (${verdict.confidencePercent}% sure): `];
-  const limitAt = limit(report);
+  const plural = (of: number, noun: string) => `${count(of)} ${noun}${of === 1 ? "" : "s"}`;
+  const parts = [`${VERDICTS[verdict.name].label} (${percent(verdict.confidencePercent / 100).replace(".0", "")} sure):`];
+  const { bytesPerHour, stacks, leak } = rateOf(report);
+  const live = () => `live memory of ${who} went from ${bytes(data.total[0]!)} to ${bytes(data.total[last]!)}`;
+  const outside = verdict.name === "AllocatorRetention" || verdict.name === "OffHeapGrowth";
+  const [first, end] = [report.rss[0], report.rss[last]];
   if (report.steps < 2) parts.push(`${who} was seen at too few moments to say how its memory moves.`);
-  else if (verdict.name === "AllocatorRetention" || verdict.name === "OffHeapGrowth") {
-    const [first, end] = [report.rss[0], report.rss[last]];
-    if (first != null && end != null) parts.push(`resident memory of ${who} went from ${bytes(first)} to ${bytes(end)} while live bytes went from ${bytes(data.total[0]!)} to ${bytes(data.total[last]!)}.`);
-    else parts.push(`${who}: ${verdict.reasons[0] ?? ""}`);
-  } else if (rate > 0 && verdict.name !== "NoLeakObserved") parts.push(`${who} grows by ${perHour(rate).slice(1)}`, limitAt ? "" : ".");
-  else parts.push(`live memory of ${who} went from ${bytes(data.total[0]!)} to ${bytes(data.total[last]!)}.`);
+  else if (outside && first != null && end != null) parts.push(`resident memory of ${who} went from ${bytes(first)} to ${bytes(end)}, live bytes from ${bytes(data.total[0]!)} to ${bytes(data.total[last]!)}.`);
+  else if (verdict.name === "LeakLikely" && leak) parts.push(`${who} leaks ${perHour(bytesPerHour).slice(1)} in ${plural(stacks, "stack")}.`);
+  else if (verdict.name === "GrowthUnexplained" && bytesPerHour > 0) parts.push(`${who} grows by ${perHour(bytesPerHour).slice(1)}.`);
+  else parts.push(`${live()}.`);
+  const limitAt = limit(report);
   if (limitAt) {
     const most = data.target.memoryLimitBytes;
-    const verb = parts.at(-1) === "" ? " and reaches" : " It reaches";
-    parts.push(`${verb} its ${most ? `${bytes(most)} ` : ""}limit in ${limitAt.length}${limitAt.moment ? `, at ${limitAt.moment}` : ""}.`);
+    parts.push(`Its memory reaches the ${most ? `${bytes(most)} ` : ""}limit in ${limitAt.length}${limitAt.moment ? `, at ${limitAt.moment}` : ""}.`);
   }
-  const suspect = report.stacks && rate > 0 && verdict.name !== "NoLeakObserved" && verdict.name !== "AllocatorRetention" ? 0 : undefined;
-  if (suspect !== undefined && ownFrames(report, suspect, 1).length) {
-    const place = report.titlePlace(suspect);
+  const accused = (verdict.name === "LeakLikely" || verdict.name === "GrowthUnexplained") && report.stacks > 0 ? ownFrames(report, 0, 3) : [];
+  if (accused.length) {
+    const place = report.titlePlace(0);
     const where = place?.file ? ` (${legible(base(place.file), 60)}${place.line ? `:${place.line}` : ""})` : "";
-    parts.push(` Top stack: ${ownFrames(report, suspect, 3).join(" ← ")}${where}, ${perHour(report.growthPerHour[suspect]!)}.`);
+    parts.push(`Top stack: ${accused.join(" ← ")}${where}, ${perHour(report.growthPerHour[0]!)}.`);
   }
-  return `${parts.join("")} [leakhound: ${watched}]`;
+  parts.push(`[leakhound: ${data.mode} mode, ${duration(data.durationSeconds)}, ${plural(data.snapshotCount, "snapshot")}]`);
+  return parts.join(" ");
 }
 
 export function drawVerdict(report: Report) {
@@ -96,17 +105,17 @@ export function drawVerdict(report: Report) {
 function confidence(value: number): HTMLElement {
   const fill = el("i");
   fill.style.inlineSize = `${Math.min(100, value)}%`;
-  return el("p", { class: "confidence" }, el("span", { class: "meter", "aria-hidden": "true" }, fill), el("span", {}, el("b", {}, `${value}%`), " confidence"));
+  return el("p", { class: "confidence" }, el("span", { class: "meter", "aria-hidden": "true" }, fill), el("span", {}, el("b", {}, `${value}\u00a0%`), " confidence"));
 }
 
 function figures(report: Report, last: number): HTMLElement[] {
   const { data } = report;
   const figure = (name: string, value: string, note: string) => el("div", {}, el("dt", {}, name), el("dd", {}, value), el("dd", { class: "note" }, note));
   const out: HTMLElement[] = [];
-  const rate = leakRate(report);
   if (report.steps > 1) {
-    const grown = data.total[last]! - data.total[0]!;
-    out.push(figure("Growth", rate > 0 ? perHour(rate) : perHour((grown * 3600) / Math.max(1, report.seconds[last]! - report.seconds[0]!)), `${signed(grown)} while watched`));
+    const { bytesPerHour, stacks, leak } = rateOf(report);
+    const grown = `${signed(data.total[last]! - data.total[0]!)} live while watched`;
+    out.push(figure(leak ? "Leaks" : "Growth", perHour(bytesPerHour), leak ? `in ${count(stacks)} stack${stacks === 1 ? "" : "s"}; ${grown}` : grown));
   }
   if (report.steps) out.push(figure(data.mode === "Growth" ? "Mapped since the start" : "Live at the end", bytes(data.total[last]!), `${count(data.totals.liveCount)} block${data.totals.liveCount === 1 ? "" : "s"} in ${count(report.stacks)} stack${report.stacks === 1 ? "" : "s"}`));
   const rss = report.rss[last];

@@ -26,7 +26,7 @@ export async function launch(options: BrowserContextOptions = {}): Promise<Sessi
   if (!executablePath) throw new Error("no Chromium found: install the package chromium, or set CHROMIUM to the path of one");
   const profile = mkdtempSync(join(tmpdir(), "leakhound-page-"));
   const context = await chromium.launchPersistentContext(profile, {
-    executablePath, headless: true, args: FLAGS, viewport: { width: 1280, height: 900 }, timezoneId: "UTC", locale: "en-GB",
+    executablePath, headless: true, args: FLAGS, viewport: { width: 1280, height: 900 }, reducedMotion: "reduce", timezoneId: "UTC", locale: "en-GB",
     permissions: ["clipboard-read", "clipboard-write"], ...options,
   });
   const [requests, complaints]: [string[], string[]] = [[], []];
@@ -48,4 +48,13 @@ export async function open(session: Session, name: string, hash = ""): Promise<P
   await page.goto(sample(name, hash));
   await page.waitForSelector("html[data-ready]", { timeout: 20_000 });
   return page;
+}
+
+/** Waits until an expression holds in the page. Playwright's own wait is refused by the page's policy. */
+export async function until(page: Page, condition: string) {
+  const deadline = Date.now() + 5_000;
+  while (!(await page.evaluate(condition).catch(() => false))) {
+    if (Date.now() > deadline) throw new Error(`did not come true within 5 s: ${condition}`);
+    await new Promise((resolve) => setTimeout(resolve, 40));
+  }
 }
