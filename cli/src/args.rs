@@ -2,7 +2,7 @@
 
 use std::{ffi::OsString, path::PathBuf, time::Duration};
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum, error::ErrorKind};
 use clap_complete::Shell;
 use leakhound_tracer::rung::Rung;
 
@@ -168,6 +168,11 @@ impl From<Attach> for Rung {
     }
 }
 
+/// Ends with status 2, as wrong use does that clap finds by itself.
+pub(crate) fn misuse(why: &str) -> ! {
+    Cli::command().error(ErrorKind::ArgumentConflict, why).exit()
+}
+
 /// A time such as `90s`, `10m`, `1h30m` or `500ms`.
 fn duration(text: &str) -> Result<Duration, String> {
     let wrong = || format!("{text:?} is not a time: write it like 90s, 10m, 1h30m or 500ms");
@@ -181,8 +186,8 @@ fn duration(text: &str) -> Result<Duration, String> {
         let one = match &rest[digits..unit] {
             "ms" => Duration::from_millis(1),
             "s" => Duration::from_secs(1),
-            "m" => Duration::from_secs(60),
-            "h" => Duration::from_secs(3600),
+            "m" => Duration::from_mins(1),
+            "h" => Duration::from_hours(1),
             _ => return Err(wrong()),
         };
         total = one.checked_mul(number).and_then(|part| total.checked_add(part)).ok_or_else(wrong)?;
@@ -208,8 +213,6 @@ fn size(text: &str) -> Result<u64, String> {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
-
     use super::*;
 
     #[test]
@@ -220,7 +223,7 @@ mod tests {
     #[test]
     fn times_are_read_and_nonsense_is_refused() {
         assert_eq!(duration("90s"), Ok(Duration::from_secs(90)));
-        assert_eq!(duration("1h30m"), Ok(Duration::from_secs(5400)));
+        assert_eq!(duration("1h30m"), Ok(Duration::from_mins(90)));
         assert_eq!(duration("500ms"), Ok(Duration::from_millis(500)));
         for wrong in ["", "0s", "10", "s", "10 m", "-5s", "5d", "99999999999s", "1h-3m", "١s"] {
             assert!(duration(wrong).is_err(), "{wrong}");

@@ -6,7 +6,9 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
+
+use crate::args::misuse;
 
 /// Where a result goes. A file is opened before the work begins, so that a wrong path is found out then, and replaced
 /// only when there is something to put in.
@@ -75,11 +77,10 @@ impl Destination {
 }
 
 /// Refuses two results on one standard output.
-pub(crate) fn require_one_stdout<'a>(destinations: impl Iterator<Item = &'a Destination>) -> Result<()> {
+pub(crate) fn require_one_stdout<'a>(destinations: impl Iterator<Item = &'a Destination>) {
     if destinations.filter(|one| one.is_stdout()).count() > 1 {
-        bail!("only one result can go to standard output: give the others a file");
+        misuse("only one result can go to standard output: give the others a file");
     }
-    Ok(())
 }
 
 #[cfg(test)]

@@ -37,7 +37,7 @@ impl Opened {
                 forms.push((form, Destination::open(path)?));
             }
         }
-        require_one_stdout(forms.iter().map(|(_, destination)| destination))?;
+        require_one_stdout(forms.iter().map(|(_, destination)| destination));
         Ok(Self { forms })
     }
 

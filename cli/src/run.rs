@@ -19,14 +19,20 @@ use leakhound_tracer::{
 };
 use signal_hook::{consts::TERM_SIGNALS, flag};
 
-use crate::{Outcome, args::Run, destination::Destination, outputs::Opened, progress::Line};
+use crate::{
+    Outcome,
+    args::{Run, misuse},
+    destination::Destination,
+    outputs::Opened,
+    progress::Line,
+};
 
 pub(crate) fn run(run: &Run) -> Result<Outcome> {
-    let settings = settings(run)?;
+    let settings = settings(run);
     let outputs = Opened::open(&run.outputs)?;
     let recording = run.recording.as_deref().map(Destination::open).transpose()?;
     if recording.as_ref().is_some_and(Destination::is_stdout) && outputs.use_stdout() {
-        bail!("only one result can go to standard output: give the others a file");
+        misuse("only one result can go to standard output: give the others a file");
     }
     match record(run, &settings, recording, outputs.use_stdout()) {
         Ok(recording) => outputs.write(&recording, &run.outputs, run.quiet),
@@ -37,27 +43,27 @@ pub(crate) fn run(run: &Run) -> Result<Outcome> {
     }
 }
 
-fn settings(run: &Run) -> Result<Settings> {
+fn settings(run: &Run) -> Settings {
     let interval = run.interval.unwrap_or_else(|| default_interval(run.duration));
     if interval > run.duration {
-        bail!(
+        misuse(&format!(
             "--interval {interval:?} is longer than --duration {:?}: a verdict needs at least 3 snapshots, so use at most a third of the duration",
             run.duration
-        );
+        ));
     }
-    Ok(Settings {
+    Settings {
         duration: run.duration,
         interval,
         min_size: run.min_size,
         rung: run.attach.map(Into::into),
         capacity: Capacity { blocks: run.max_blocks, ..Capacity::default() },
         ..Settings::default()
-    })
+    }
 }
 
 /// Twenty snapshots tell a trend from noise.
 fn default_interval(duration: Duration) -> Duration {
-    (duration / 20).clamp(Duration::from_secs(1), Duration::from_secs(60)).min(duration)
+    (duration / 20).clamp(Duration::from_secs(1), Duration::from_mins(1)).min(duration)
 }
 
 /// Runs the investigation and returns what it recorded, also into a file when one was asked for.

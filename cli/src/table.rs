@@ -92,24 +92,61 @@ fn class(finding: &Finding) -> String {
 }
 
 fn stack(finding: &Finding) -> String {
-    let mut lines: Vec<String> = finding.frames.iter().take(FRAMES).map(frame).collect();
+    let mut lines: Vec<String> = Vec::new();
+    let mut folded = 0;
+    for (index, frame) in finding.frames.iter().enumerate() {
+        // the first is the title, whatever it is
+        if index > 0 && is_runtime(frame) {
+            folded += 1;
+            continue;
+        }
+        fold(&mut lines, &mut folded);
+        lines.push(line(frame));
+        if lines.len() > FRAMES {
+            lines.push(format!("... {} more", finding.frames.len() - index - 1));
+            break;
+        }
+    }
+    fold(&mut lines, &mut folded);
     if lines.is_empty() {
         lines.push("(no frames)".into());
     }
-    for line in lines.iter_mut().skip(1) {
-        line.insert_str(0, "  ");
-    }
-    if finding.frames.len() > FRAMES {
-        lines.push(format!("  ... {} more", finding.frames.len() - FRAMES));
-    }
     if let Some(why) = &finding.cut_short {
-        lines.push(format!("  (the walk ended here: {})", visible(why)));
+        lines.push(format!("(the walk ended here: {})", visible(why)));
     }
-    lines.join("\n")
+    lines.join("\n  ")
 }
 
-fn frame(frame: &Frame) -> String {
-    let function = visible(&frame.function);
+fn fold(lines: &mut Vec<String>, folded: &mut usize) {
+    match std::mem::take(folded) {
+        0 => {}
+        1 => lines.push("... 1 frame of the runtime".into()),
+        count => lines.push(format!("... {count} frames of the runtime")),
+    }
+}
+
+/// What surrounds every program of a language and tells nothing about this one: start-up, panics, iterator plumbing.
+fn is_runtime(frame: &Frame) -> bool {
+    const START_UP: [&str; 9] = [
+        "_start",
+        "__libc_start_main",
+        "__libc_start_main_impl",
+        "__libc_start_call_main",
+        "start_thread",
+        "clone3",
+        "__clone3",
+        "clone",
+        "__clone",
+    ];
+    let rust = |file: &str| file.starts_with("/rustc/") || file.contains("/rustlib/src/rust/library/");
+    START_UP.contains(&frame.function.as_str())
+        || frame.file.as_deref().is_some_and(rust)
+        || frame.function.starts_with("std::rt::")
+        || frame.function == "main" && frame.file.is_none()
+}
+
+fn line(frame: &Frame) -> String {
+    let function = shorten(&visible(&frame.function));
     let place = match (&frame.file, frame.line) {
         (Some(file), Some(line)) => format!("  {}:{line}", visible(short_path(file))),
         (Some(file), None) => format!("  {}", visible(short_path(file))),
@@ -119,6 +156,32 @@ fn frame(frame: &Frame) -> String {
     };
     let inlined = if frame.inlined { " (inlined)" } else { "" };
     format!("{function}{place}{inlined}")
+}
+
+/// A name without the arguments of its templates or generics, and not longer than a line: `Cache<..>::insert`.
+fn shorten(name: &str) -> String {
+    const LONGEST: usize = 72;
+    let mut short = String::with_capacity(name.len());
+    let mut depth = 0_usize;
+    let mut before = ' ';
+    for c in name.chars() {
+        match c {
+            // `operator<`, and Rust's `<T as Trait>::f`, begin nothing that can be left out
+            '<' if !short.is_empty() && !short.ends_with("operator") && depth == 0 && before != ' ' => {
+                short.push_str("<..>");
+                depth = 1;
+            }
+            '<' if depth > 0 => depth += 1,
+            '>' if depth > 0 && before != '-' => depth -= 1,
+            c if depth == 0 => short.push(c),
+            _ => {}
+        }
+        before = c;
+    }
+    match short.char_indices().nth(LONGEST) {
+        Some((end, _)) => format!("{}...", &short[..end]),
+        None => short,
+    }
 }
 
 fn left_out(analysis: &Analysis, shown: usize) -> String {
@@ -201,6 +264,32 @@ mod tests {
     fn hostile_names_cannot_reach_the_terminal() {
         assert_eq!(visible("a\u{1b}[2Jb\u{202e}c"), "a\\u{1b}[2Jb\\u{202e}c");
         assert_eq!(visible("naïve::<Größe>"), "naïve::<Größe>");
+    }
+
+    #[test]
+    fn names_lose_what_templates_add() {
+        assert_eq!(
+            shorten("std::vector<int, std::allocator<int> >::push_back(int)"),
+            "std::vector<..>::push_back(int)"
+        );
+        assert_eq!(shorten("operator<(a, b)"), "operator<(a, b)");
+        assert_eq!(shorten("<shop::Cart as core::ops::Drop>::drop"), "<shop::Cart as core::ops::Drop>::drop");
+        assert_eq!(shorten("f<fn(i32) -> i32>(x)"), "f<..>(x)");
+        assert_eq!(shorten(&"x".repeat(100)).len(), 75);
+    }
+
+    #[test]
+    fn the_runtime_is_folded_but_never_the_first_frame() {
+        let frame = |function: &str, file: Option<&str>| Frame {
+            function: function.into(),
+            file: file.map(Into::into),
+            line: file.map(|_| 7),
+            ..Frame::default()
+        };
+        assert!(is_runtime(&frame("__libc_start_call_main", None)));
+        assert!(is_runtime(&frame("call_once<..>", Some("/rustc/abc/library/core/src/ops/function.rs"))));
+        assert!(!is_runtime(&frame("main", Some("src/main.rs"))));
+        assert!(!is_runtime(&frame("restart_thread", None)));
     }
 
     #[test]

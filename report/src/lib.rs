@@ -3,6 +3,9 @@
 pub mod amount;
 pub mod analysis;
 pub mod html;
+pub mod memleak;
+pub mod plumbing;
 pub mod recording;
+pub mod sniff;
 
 pub use analysis::{Options, analyze};

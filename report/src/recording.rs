@@ -19,6 +19,7 @@ use std::collections::BTreeMap;
 
 pub use assemble::{NoHeader, Recording};
 pub use history::History;
+pub(crate) use reader::describe_foreign;
 pub use reader::{Limits, ReadError, is_recording, read, read_within};
 use serde::{Deserialize, Serialize};
 pub use skipped::{Skip, Skipped};

@@ -133,7 +133,7 @@ struct Seen {
 }
 
 /// Functions that only one family has.
-const MARKERS: [(&str, &str); 9] = [
+const MARKERS: [(&str, &str); 10] = [
     ("mallctl", "jemalloc"),
     ("je_mallctl", "jemalloc"),
     ("_rjem_mallctl", "jemalloc"),
@@ -143,6 +143,7 @@ const MARKERS: [(&str, &str); 9] = [
     ("gnu_get_libc_version", "glibc"),
     ("__libc_mallopt", "glibc"),
     ("__libc_malloc_impl", "musl"),
+    ("__dls2b", "musl"),
 ];
 
 impl Seen {

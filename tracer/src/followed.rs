@@ -4,7 +4,7 @@ use std::io;
 
 use leakhound_ebpf::abi;
 
-use crate::{attachment::ProcessProbes, maps, modules::Modules, process::ProcessId};
+use crate::{attachment::ProcessProbes, maps, modules::{Module, Modules}, process::ProcessId};
 
 /// An executable mapping and the module in it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -85,7 +85,7 @@ impl Followed {
             mapping: [abi::Mapping::default(); abi::MAX_MAPPINGS],
         });
         for (to, code) in table.mapping.iter_mut().zip(&self.code) {
-            let place = code.module.and_then(|number| modules.get(number)).and_then(|module| module.place());
+            let place = code.module.and_then(|number| modules.get(number)).and_then(Module::place);
             *to = abi::Mapping { start: code.start, end: code.end, ..abi::Mapping::default() };
             if let Some((place, first_address)) = place {
                 to.bias = code.bias.wrapping_add(first_address);

@@ -117,6 +117,9 @@ pub enum InvestigationError {
     /// The recording could not be taken.
     #[error("cannot write the recording: {0}")]
     Sink(#[source] io::Error),
+    /// The program we started could not be ended.
+    #[error("cannot end the program that was started: {0}")]
+    Stop(#[source] io::Error),
     /// Every process was gone before the probes were on.
     #[error("the target ended before the probes were on")]
     Gone,

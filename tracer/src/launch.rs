@@ -210,7 +210,7 @@ fn wait_for_trap(pid: Pid, program: &str) -> Result<(), LaunchError> {
 fn entry_point(pid: Pid) -> io::Result<u64> {
     const AT_ENTRY: u64 = 9;
     let auxv = fs::read(format!("/proc/{pid}/auxv"))?;
-    let word = |bytes: &[u8]| bytes.try_into().map(u64::from_ne_bytes).unwrap_or(0);
+    let word = |bytes: &[u8]| bytes.try_into().map_or(0, u64::from_ne_bytes);
     auxv.chunks_exact(16)
         .find(|pair| word(&pair[..8]) == AT_ENTRY)
         .map(|pair| word(&pair[8..]))

@@ -29,7 +29,7 @@ pub fn place(code: &[u8], shape: Shape) -> Placement {
     let start = Placement { offset: 0, emulated: false };
     let needed = needed_registers(shape);
     let mut factory = InstructionInfoFactory::new();
-    for instruction in Decoder::with_ip(64, code, 0, DecoderOptions::NONE).iter() {
+    for instruction in &mut Decoder::with_ip(64, code, 0, DecoderOptions::NONE) {
         let Ok(offset) = u8::try_from(instruction.ip()) else { return start };
         if instruction.is_invalid() || u64::from(offset) > FARTHEST {
             return start;

@@ -29,7 +29,7 @@ pub struct Settings {
 impl Default for Settings {
     fn default() -> Self {
         Self {
-            duration: Duration::from_secs(60),
+            duration: Duration::from_mins(1),
             interval: Duration::from_secs(3),
             min_size: 0,
             rung: None,

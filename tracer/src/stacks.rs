@@ -73,7 +73,7 @@ impl Stacks {
                 new.push(Stack {
                     id,
                     frames: frames(hook, &places, &self.names),
-                    cut_short: cut_short(stack),
+                    cut_short: cut_short(stack.map(|stack| stack.end)),
                 });
                 id
             });
@@ -145,9 +145,9 @@ fn frames(hook: u32, places: &[Place], names: &HashMap<Place, Vec<Frame>>) -> Ve
     frames
 }
 
-fn cut_short(stack: Option<abi::Stack>) -> Option<String> {
-    let Some(stack) = stack else { return Some("no room in the kernel for its frames".into()) };
-    let why = match stack.end {
+fn cut_short(end: Option<u8>) -> Option<String> {
+    let Some(end) = end else { return Some("no room in the kernel for its frames".into()) };
+    let why = match end {
         end if end == WalkEnd::Complete as u8 => return None,
         end if end == WalkEnd::NoMapping as u8 => "a return address lies in no known mapping",
         end if end == WalkEnd::NoRows as u8 => "code without unwind information or frame pointer",

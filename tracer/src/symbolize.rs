@@ -7,7 +7,7 @@
 //! can end us with SIGBUS; the probes then come off with the process that held them.
 
 pub mod debug_file;
-pub mod plumbing;
+pub use leakhound_report::plumbing;
 
 use std::{
     ffi::OsStr,

@@ -36,10 +36,22 @@ pub(super) fn theil_sen(seconds: &[f64], values: &[f64]) -> Option<Slope> {
     };
     let (low, high) =
         (place((f64::midpoint(all, -width) - 1.0).floor()), place(f64::midpoint(all, width).ceil()));
-    let middle = count / 2;
-    let mut at = |index: usize| *slopes.select_nth_unstable_by(index, f64::total_cmp).1;
-    let median = if count % 2 == 1 { at(middle) } else { f64::midpoint(at(middle - 1), at(middle)) };
-    Some(Slope { per_second: median, low: at(low), high: at(high) })
+    let median = nth(&mut slopes, count / 2);
+    let (left, right) = slopes.split_at_mut(count / 2);
+    let median = if count % 2 == 1 {
+        median
+    } else {
+        f64::midpoint(left.iter().copied().fold(f64::MIN, f64::max), median)
+    };
+    // The bounds lie on either side of the median, which is in its place already.
+    let low = if low < left.len() { nth(left, low) } else { median };
+    let high = nth(right, high.saturating_sub(count / 2));
+    Some(Slope { per_second: median, low, high })
+}
+
+/// The value that would be at `index` if the values were sorted; all smaller ones are moved before it.
+fn nth(values: &mut [f64], index: usize) -> f64 {
+    *values.select_nth_unstable_by(index, f64::total_cmp).1
 }
 
 /// Whether values rise or fall over time.

@@ -11,6 +11,8 @@ use zstd::stream::read::Decoder;
 
 use super::{FORMAT, Header, Record, Recording, Skip};
 
+pub(crate) use foreign::describe_foreign;
+
 /// First bytes of a zstd frame (RFC 8878, 3.1.1).
 const ZSTD_MAGIC: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
 /// Largest window of a frame, as a power of two: 16 MiB, above `zstd -19`. A frame may ask for gigabytes.

@@ -48,7 +48,14 @@ pub struct Skipped(BTreeMap<Skip, u64>);
 impl Skipped {
     /// Counts one more.
     pub fn add(&mut self, skip: Skip) {
-        *self.0.entry(skip).or_default() += 1;
+        self.add_many(skip, 1);
+    }
+
+    /// Counts `count` more.
+    pub fn add_many(&mut self, skip: Skip, count: u64) {
+        if count > 0 {
+            *self.0.entry(skip).or_default() += count;
+        }
     }
 
     /// How often this happened.

@@ -64,14 +64,14 @@ pub fn investigate<'a>(
     if let Some(obstacle) = plan.capabilities.obstacle() {
         return Err(InvestigationError::Obstacle(obstacle));
     }
-    let rung = plan.settings.rung.or(plan.capabilities.best_rung()).unwrap_or(Rung::PerfEvent);
+    let rung = plan.settings.rung.or_else(|| plan.capabilities.best_rung()).unwrap_or(Rung::PerfEvent);
     let (target, mut launched) = match subject {
         Subject::Running(target) => (target, None),
         Subject::Launched(launched) => (Target::Tree(launched.id()), Some(launched)),
     };
     let result = Run::start(target, plan, rung, observer).and_then(|run| run.watch(launched.as_mut()));
     if let Some(mut launched) = launched {
-        launched.stop().map_err(|source| InvestigationError::Sink(source))?;
+        launched.stop().map_err(InvestigationError::Stop)?;
     }
     result
 }

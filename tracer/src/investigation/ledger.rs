@@ -29,8 +29,7 @@ pub(super) fn compose(kernel: &BTreeMap<Ledger, u64>, sum: Counters, own: &Own) 
         Ledger::WalksUnreadable,
         Ledger::WalksTruncated,
     ];
-    let walks =
-        sum.allocated_count + of(Ledger::BlocksFull) + of(Ledger::CountersFull) + of(Ledger::NestedCalls);
+    let walks = sum.allocated_count + of(Ledger::BlocksFull) + of(Ledger::CountersFull);
     let mut ledger: BTreeMap<String, u64> =
         kernel.iter().map(|(entry, count)| (entry.key().to_owned(), *count)).collect();
     let computed = [

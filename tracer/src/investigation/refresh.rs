@@ -22,10 +22,7 @@ impl Run<'_> {
         if program.is_some() && program != process.program {
             return self.follow_exec(index);
         }
-        let new = match process.remap(&mut self.modules) {
-            Ok(Some(new)) => new,
-            Ok(None) | Err(_) => return Ok(()),
-        };
+        let Ok(Some(new)) = process.remap(&mut self.modules) else { return Ok(()) };
         self.modules.place_tables(&mut self.heap.unwind);
         self.update_table(index)?;
         match self.probe(index, &new) {

@@ -30,7 +30,7 @@ struct Link {
 /// Opens the debug file of an image of this process, or of our own machine's folders.
 pub fn find(image: &Image, process: Option<ProcessId>, folders: &[PathBuf]) -> Option<File> {
     let link = read_link(image);
-    let directory = Path::new(&image.path).parent().unwrap_or(Path::new("/"));
+    let directory = Path::new(&image.path).parent().unwrap_or_else(|| Path::new("/"));
     let inside = process.into_iter().flat_map(|process| {
         candidates(&link, directory, Path::new("/usr/lib/debug"))
             .into_iter()

@@ -1,5 +1,5 @@
 //! Real probes on real programs. Needs root: CI fails without it, a person is told what was skipped.
-#![allow(clippy::unwrap_used, clippy::panic, clippy::expect_used, reason = "tests")]
+#![allow(clippy::unwrap_used, clippy::panic, clippy::expect_used, clippy::print_stderr, reason = "tests")]
 
 mod allocators;
 mod closed_loop;

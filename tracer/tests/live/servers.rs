@@ -103,7 +103,11 @@ fn free_port() -> u16 {
 }
 
 /// One question over a new connection each time.
-fn ask_over_tcp(port: u16, question: &'static str, answer: &'static str) -> impl FnMut() -> bool + Send + 'static {
+fn ask_over_tcp(
+    port: u16,
+    question: &'static str,
+    answer: &'static str,
+) -> impl FnMut() -> bool + Send + 'static {
     move || {
         let Ok(mut stream) = TcpStream::connect(("127.0.0.1", port)) else {
             std::thread::sleep(Duration::from_millis(10));
@@ -127,7 +131,8 @@ fn redis() {
         return;
     }
     let port = free_port();
-    let mut server = start("redis-server", &["--port", &port.to_string(), "--save", "", "--bind", "127.0.0.1"]);
+    let mut server =
+        start("redis-server", &["--port", &port.to_string(), "--save", "", "--bind", "127.0.0.1"]);
     let load = Load::start(ask_over_tcp(port, "SET key value\r\n", "+OK"));
     let recording = assert_undisturbed("redis", &mut server, &load);
     assert!(recording.header.allocators.iter().any(|one| one.family == "jemalloc"));
@@ -160,7 +165,8 @@ fn nginx() {
     );
     let file = folder.path().join("nginx.conf");
     fs::write(&file, configuration).unwrap();
-    let mut server = start("/usr/sbin/nginx", &["-c", file.to_str().unwrap(), "-p", folder.path().to_str().unwrap()]);
+    let mut server =
+        start("/usr/sbin/nginx", &["-c", file.to_str().unwrap(), "-p", folder.path().to_str().unwrap()]);
     let question = "GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
     let load = Load::start(ask_over_tcp(port, question, "HTTP/1.1 200"));
     let recording = assert_undisturbed("nginx", &mut server, &load);

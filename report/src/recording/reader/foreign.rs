@@ -2,6 +2,13 @@
 
 /// What the file that begins with `start` looks like, as a noun phrase.
 pub(super) fn describe(start: &[u8]) -> &'static str {
+    const MEMLEAK: &[u8] = b"outstanding allocations";
+    let is_memleak = start.windows(MEMLEAK.len()).any(|part| part.eq_ignore_ascii_case(MEMLEAK));
+    if is_memleak { "a text log of memleak" } else { describe_foreign(start) }
+}
+
+/// The same of a file that is no log of memleak either.
+pub(crate) fn describe_foreign(start: &[u8]) -> &'static str {
     const MAGICS: &[(&[u8], &str)] = &[
         (b"\x7fELF", "an ELF binary"),
         (b"\x1f\x8b", "gzip-compressed data"),
@@ -18,8 +25,6 @@ pub(super) fn describe(start: &[u8]) -> &'static str {
     let has = |word: &str| start.windows(word.len()).any(|part| part.eq_ignore_ascii_case(word.as_bytes()));
     if has("leakhound-analysis/") {
         "the JSON of an analysis"
-    } else if has("outstanding allocations") {
-        "a text log of memleak"
     } else if has("<!doctype html") || has("<html") {
         "an HTML page"
     } else if text.starts_with(b"{") || text.starts_with(b"[") {

@@ -1,0 +1,322 @@
+//! The command as its users and other tools call it.
+#![allow(clippy::unwrap_used, clippy::panic, clippy::expect_used, clippy::print_stderr, reason = "tests")]
+
+use std::{
+    fs,
+    os::unix::fs::PermissionsExt,
+    path::{Path, PathBuf},
+    process::{Child, Command, Output, Stdio},
+    time::{Duration, Instant},
+};
+
+use serde_json::Value;
+
+const LEAKHOUND: &str = env!("CARGO_BIN_EXE_leakhound");
+
+fn can_probe() -> bool {
+    let root = rustix::process::geteuid().is_root();
+    if !root {
+        assert!(std::env::var_os("CI").is_none(), "CI must run this as root");
+        eprintln!("SKIPPED: probing needs root");
+    }
+    root
+}
+
+fn leakhound(arguments: &[&str]) -> Output {
+    Command::new(LEAKHOUND).args(arguments).stdin(Stdio::null()).output().unwrap()
+}
+
+/// It ends with this status, and says this in one line.
+fn assert_refused(arguments: &[&str], status: i32, words: &[&str]) {
+    let output = leakhound(arguments);
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(status), "{arguments:?}: {said}");
+    for word in words {
+        assert!(said.contains(word), "{arguments:?} does not say {word:?}: {said}");
+    }
+    if status == 1 {
+        assert_eq!(said.trim_end().lines().count(), 1, "{arguments:?}: {said}");
+    }
+}
+
+fn seed() -> PathBuf {
+    let program = Path::new(env!("CARGO_TARGET_TMPDIR")).join("seed");
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/seed.c");
+    // two tests may compile it at the same time
+    let own = program.with_extension(format!("{:?}", std::thread::current().id()));
+    assert!(Command::new("cc").args(["-g", "-O2", "-o"]).arg(&own).arg(source).status().unwrap().success());
+    fs::rename(&own, &program).unwrap();
+    program
+}
+
+struct Running(Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+fn start(program: &str, arguments: &[&str]) -> Running {
+    let child = Command::new(program).args(arguments).stdin(Stdio::null()).stdout(Stdio::null()).spawn();
+    Running(child.unwrap())
+}
+
+fn wait_for<T>(what: &str, mut condition: impl FnMut() -> Option<T>) -> T {
+    let deadline = Instant::now() + Duration::from_secs(20);
+    loop {
+        if let Some(value) = condition() {
+            return value;
+        }
+        assert!(Instant::now() < deadline, "waited 20 s for: {what}");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+#[test]
+fn wrong_use_ends_with_2_and_says_how_to_do_better() {
+    assert_refused(&["run"], 2, &["--pid", "--container"]);
+    assert_refused(&["run", "--pid", "1", "--container", "abc"], 2, &["cannot be used"]);
+    assert_refused(&["run", "--pid", "x"], 2, &["--pid"]);
+    assert_refused(&["run", "--pid", "1", "--duration", "10"], 2, &["90s"]);
+    assert_refused(
+        &["run", "--pid", "1", "--interval", "10s", "--duration", "5s"],
+        2,
+        &["longer than", "a third"],
+    );
+    assert_refused(&["run", "--pid", "1", "--json", "-", "--html", "-"], 2, &["standard output"]);
+    assert_refused(&["frobnicate"], 2, &["frobnicate"]);
+}
+
+#[test]
+fn targets_that_cannot_be_followed_are_refused_in_one_line() {
+    if !can_probe() {
+        return;
+    }
+    assert_refused(&["run", "--pid", "4194303"], 1, &["no process 4194303"]);
+    assert_refused(&["run", "--pid", "2"], 1, &["kernel thread"]);
+    assert_refused(&["run", "--container", "0123456789abcdef"], 1, &["no process belongs"]);
+    assert_refused(&["run", "--", "/does/not/exist"], 1, &["cannot start /does/not/exist", "check its name"]);
+    let mut child = Command::new("true").spawn().unwrap();
+    let pid = child.id().to_string();
+    let stat = format!("/proc/{pid}/stat");
+    wait_for("a zombie", || fs::read_to_string(&stat).ok().filter(|stat| stat.contains(") Z ")));
+    assert_refused(&["run", "--pid", &pid], 1, &["zombie"]);
+    child.wait().unwrap();
+}
+
+#[test]
+fn a_path_that_cannot_be_written_is_found_out_before_the_run() {
+    let began = Instant::now();
+    for option in ["--json", "--html", "--recording"] {
+        assert_refused(
+            &["run", option, "/does/not/exist/x", "--", "sleep", "60"],
+            1,
+            &["cannot write", "/does/not/exist/x"],
+        );
+    }
+    assert!(began.elapsed() < Duration::from_secs(20), "it ran first");
+}
+
+#[test]
+fn foreign_files_are_refused_by_report() {
+    let folder = tempfile::tempdir().unwrap();
+    for (name, bytes) in [
+        ("empty", &b""[..]),
+        ("text", b"hello\n"),
+        ("zstd", b"\x28\xb5\x2f\xfd\0\0\0"),
+        ("binary", b"\x7fELF\x02\x01"),
+    ] {
+        let path = folder.path().join(name);
+        fs::write(&path, bytes).unwrap();
+        assert_refused(&["report", path.to_str().unwrap()], 1, &["cannot use", name]);
+    }
+    assert_refused(&["report", "/does/not/exist"], 1, &["cannot read /does/not/exist"]);
+}
+
+#[test]
+fn the_seeds_three_leaks_are_found_by_line_and_nothing_else() {
+    if !can_probe() {
+        return;
+    }
+    let (folder, seed) = (tempfile::tempdir().unwrap(), seed());
+    let [json, recording] =
+        ["out.json", "out.lhr"].map(|name| folder.path().join(name).to_str().unwrap().to_owned());
+    let arguments =
+        ["run", "--duration", "5s", "--interval", "500ms", "--json", &json, "--recording", &recording];
+    let output = leakhound(&[&arguments[..], &["--", seed.to_str().unwrap(), "100", "60"]].concat());
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+
+    let analysis: Value = serde_json::from_slice(&fs::read(&json).unwrap()).unwrap();
+    assert_eq!(analysis["format"], "leakhound-analysis/1");
+    assert_eq!(analysis["mode"], "Heap");
+    assert_eq!(analysis["snapshotCount"], 10);
+    let lines: Vec<u64> =
+        growing(&analysis).iter().filter_map(|finding| finding["frames"][0]["line"].as_u64()).collect();
+    let mut sorted = lines.clone();
+    sorted.sort_unstable();
+    assert_eq!(sorted, [13, 20, 30], "{analysis:#}");
+    let first = &analysis["findings"][0]["frames"][0];
+    assert!(first["file"].as_str().unwrap().ends_with("examples/seed.c"));
+    assert_eq!(first["inlined"], false);
+    for path in [
+        "/target/pids/0",
+        "/target/command",
+        "/durationSeconds",
+        "/totals/liveBytes",
+        "/totals/freedCount",
+        "/overhead/attachSeconds",
+        "/overhead/probeNanoseconds",
+        "/overhead/eventsPerSecond",
+        "/ledger/allocations",
+        "/findings/0/growthBytesPerHour",
+        "/findings/0/grewEverySnapshot",
+        "/findings/0/frames/0/address",
+        "/findings/0/class",
+        "/verdict/name",
+        "/verdict/confidencePercent",
+        "/peak/totalBytes",
+        "/alerts",
+    ] {
+        assert!(analysis.pointer(path).is_some(), "no {path}");
+    }
+
+    // the recording says the same again
+    let again = leakhound(&["report", &recording, "--json", "-"]);
+    let again: Value = serde_json::from_slice(&again.stdout).unwrap();
+    assert_eq!(again["totals"], analysis["totals"]);
+    assert_eq!(again["findings"], analysis["findings"]);
+
+    // its table has the lines, too
+    let table = String::from_utf8(leakhound(&["report", &recording]).stdout).unwrap();
+    for line in ["seed.c:13", "seed.c:20", "seed.c:30"] {
+        assert!(table.contains(line), "{line} is not in\n{table}");
+    }
+    assert!(!table.contains("seed.c:25"), "{table}");
+    // with the allocator's own frames on demand
+    let all = String::from_utf8(leakhound(&["report", &recording, "--all-frames"]).stdout).unwrap();
+    assert!(all.contains("realloc") && !table.contains("realloc"), "{all}");
+}
+
+fn growing(analysis: &Value) -> Vec<&Value> {
+    let findings = analysis["findings"].as_array().unwrap();
+    findings.iter().filter(|finding| finding["grewEverySnapshot"] == true).collect()
+}
+
+#[test]
+fn a_command_that_ends_at_once_is_a_result() {
+    if can_probe() {
+        let output = leakhound(&["run", "--json", "-", "--", "true"]);
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let analysis: Value = serde_json::from_slice(&output.stdout).unwrap();
+        assert_eq!(analysis["verdict"]["name"], "Inconclusive");
+    }
+}
+
+#[test]
+fn the_targets_own_output_does_not_spoil_ours() {
+    if can_probe() {
+        let output = leakhound(&["run", "--duration", "1s", "--json", "-", "--", "sh", "-c", "echo hello"]);
+        let analysis: Result<Value, _> = serde_json::from_slice(&output.stdout);
+        assert!(analysis.is_ok(), "{}", String::from_utf8_lossy(&output.stdout));
+        assert!(String::from_utf8_lossy(&output.stderr).contains("hello"));
+    }
+}
+
+#[test]
+fn without_privileges_it_says_which_are_missing() {
+    if !can_probe() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
+    let program = folder.path().join("leakhound");
+    fs::copy(LEAKHOUND, &program).unwrap();
+    let output = Command::new("setpriv")
+        .args(["--reuid=65534", "--regid=65534", "--clear-groups"])
+        .arg(&program)
+        .args(["run", "--", "sleep", "1"])
+        .current_dir("/")
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(said.contains("CAP_BPF") && said.contains("CAP_PERFMON") && said.contains("root"), "{said}");
+}
+
+#[test]
+fn an_interrupt_ends_early_with_a_full_result() {
+    if !can_probe() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let json = folder.path().join("out.json");
+    let target = start(seed().to_str().unwrap(), &["50", "60"]);
+    let pid = target.0.id().to_string();
+    let mut ours =
+        start(LEAKHOUND, &["run", "--pid", &pid, "--duration", "60s", "--json", json.to_str().unwrap()]);
+    wait_for("probes to be on", || Some(links_of(ours.0.id())).filter(|links| !links.is_empty()));
+    assert!(Command::new("kill").args(["-INT", &ours.0.id().to_string()]).status().unwrap().success());
+    assert!(ours.0.wait().unwrap().success());
+    let analysis: Value = serde_json::from_slice(&fs::read(&json).unwrap()).unwrap();
+    assert!(analysis["durationSeconds"].as_f64().unwrap() < 30.0);
+}
+
+#[test]
+fn killed_outright_it_leaves_no_link_and_the_target_runs_on() {
+    if !can_probe() {
+        return;
+    }
+    let mut target = start(seed().to_str().unwrap(), &["50", "60"]);
+    let pid = target.0.id().to_string();
+    let mut ours = start(LEAKHOUND, &["run", "--quiet", "--pid", &pid, "--duration", "60s"]);
+    let links = wait_for("probes to be on", || Some(links_of(ours.0.id())).filter(|links| links.len() >= 2));
+    ours.0.kill().unwrap();
+    ours.0.wait().unwrap();
+    for link in links {
+        wait_for("the kernel to drop a link", || (!link_exists(&link)).then_some(()));
+    }
+    assert!(target.0.try_wait().unwrap().is_none(), "the target is gone");
+}
+
+/// Ids of the links that a process holds.
+fn links_of(pid: u32) -> Vec<String> {
+    let files = fs::read_dir(format!("/proc/{pid}/fdinfo")).into_iter().flatten().flatten();
+    let texts = files.filter_map(|file| fs::read_to_string(file.path()).ok());
+    texts
+        .filter_map(|text| {
+            text.lines().find_map(|line| Some(line.strip_prefix("link_id:")?.trim().to_owned()))
+        })
+        .collect()
+}
+
+fn link_exists(id: &str) -> bool {
+    Command::new("bpftool")
+        .args(["link", "show", "id", id])
+        .output()
+        .expect("bpftool is installed")
+        .status
+        .success()
+}
+
+#[test]
+fn doctor_says_what_works() {
+    let output = leakhound(&["doctor", "--json"]);
+    assert!(output.status.success());
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(report["attach"].as_array().unwrap().len(), 3);
+    if can_probe() {
+        assert_eq!(report["ready"], true, "{report:#}");
+    }
+}
+
+#[test]
+fn manual_pages_and_completions_are_made() {
+    let folder = tempfile::tempdir().unwrap();
+    assert!(leakhound(&["man", folder.path().to_str().unwrap()]).status.success());
+    let page = fs::read_to_string(folder.path().join("leakhound-run.1")).unwrap();
+    assert!(page.contains("duration"));
+    let script = leakhound(&["completions", "bash"]).stdout;
+    assert!(String::from_utf8(script).unwrap().contains("--duration"));
+}
