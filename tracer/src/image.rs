@@ -1,33 +1,35 @@
 //! A file of the target, opened once: the one descriptor serves parsing, attaching and symbolizing, also after the
 //! target has ended.
 //!
-//! Caveats: nothing of the target's is ever mapped into our memory here, since it could be cut short under us (SIGBUS);
-//! reads fail instead. The path is resolved inside the target's root and the file compared with the kernel's own word in
-//! `/proc/PID/maps`, so that a link cannot lead us to another file.
+//! Caveat: nothing of the target's is ever mapped into our memory here, since it could be cut short under us (SIGBUS);
+//! reads fail instead.
+
+mod data;
+mod open;
 
 use std::{
     fs::File,
     io,
-    os::{
-        fd::AsRawFd,
-        unix::fs::{FileExt, MetadataExt},
-    },
+    os::fd::AsRawFd,
     path::{Path, PathBuf},
 };
 
 use object::{
-    Object, ObjectSegment, ReadCache, ReadCacheOps, ReadRef, SegmentFlags,
+    Object, ObjectSegment, SegmentFlags,
     elf::{FileHeader64, PF_X},
     endian::Endianness,
     read::elf::ElfFile,
 };
-use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, openat, openat2};
 use thiserror::Error;
 
 use crate::{
     maps::{MapPath, Mapping},
     process::ProcessId,
 };
+
+use data::Content;
+pub use data::Data;
+pub(crate) use open::open_in_root;
 
 /// A file of the target could not be used.
 #[derive(Debug, Error)]
@@ -46,7 +48,9 @@ pub enum ImageError {
         source: io::Error,
     },
     /// The path leads to another file than the one mapped.
-    #[error("{path} of process {pid} was replaced since it was mapped")]
+    #[error(
+        "{path} of process {pid} was removed or replaced since it was mapped: with CAP_CHECKPOINT_RESTORE it could still be read"
+    )]
     Replaced {
         /// As the target sees it.
         path: String,
@@ -70,14 +74,19 @@ pub struct Image {
     pub path: String,
     /// GNU build id in lower-case hex.
     pub build_id: Option<String>,
+    /// What proves that it is the file that the target has mapped.
+    pub identity: Identity,
     content: Content,
     segments: Vec<Segment>,
 }
 
-#[derive(Debug)]
-enum Content {
-    File(File),
-    Bytes(Vec<u8>),
+/// What proves that an opened file is the one that the target has mapped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Identity {
+    /// Device and inode are those of the mapping.
+    Exact,
+    /// The inode is, and the path; the file system names its device in two ways, so that the device tells nothing.
+    Inode,
 }
 
 /// A loadable part of the file.
@@ -89,66 +98,27 @@ struct Segment {
     executable: bool,
 }
 
-/// Reads at an offset, so that two readers of one descriptor do not disturb each other.
-#[derive(Debug)]
-pub struct Reader<'a> {
-    content: &'a Content,
-    position: u64,
-}
-
-impl ReadCacheOps for Reader<'_> {
-    fn len(&mut self) -> Result<u64, ()> {
-        match self.content {
-            Content::File(file) => file.metadata().map(|metadata| metadata.len()).map_err(|_unreadable| ()),
-            Content::Bytes(bytes) => Ok(bytes.len() as u64),
-        }
-    }
-
-    fn seek(&mut self, position: u64) -> Result<u64, ()> {
-        self.position = position;
-        Ok(position)
-    }
-
-    fn read(&mut self, buffer: &mut [u8]) -> Result<usize, ()> {
-        let count = match self.content {
-            Content::File(file) => file.read_at(buffer, self.position).map_err(|_unreadable| ())?,
-            Content::Bytes(bytes) => {
-                let rest =
-                    usize::try_from(self.position).ok().and_then(|start| bytes.get(start..)).unwrap_or(&[]);
-                let count = rest.len().min(buffer.len());
-                buffer[..count].copy_from_slice(&rest[..count]);
-                count
-            }
-        };
-        self.position += count as u64;
-        Ok(count)
-    }
-
-    fn read_exact(&mut self, mut buffer: &mut [u8]) -> Result<(), ()> {
-        while !buffer.is_empty() {
-            match self.read(buffer)? {
-                0 => return Err(()),
-                count => buffer = &mut buffer[count..],
-            }
-        }
-        Ok(())
-    }
-}
-
 impl Image {
     /// Opens the file of a mapping.
     pub fn open(process: ProcessId, mapping: &Mapping) -> Result<Self, ImageError> {
-        let mut name = mapping.path.to_string();
-        let content = match &mapping.path {
+        let pid = process.pid;
+        match &mapping.path {
             MapPath::File { path, deleted } => {
-                let path = as_target_sees(process.pid, path);
-                name = path.display().to_string();
-                Content::File(open_mapped(process, mapping, &path, *deleted)?)
+                let in_target = open::as_target_sees(pid, path);
+                let (file, identity) = open::open_mapped(process, mapping, path, &in_target, *deleted)?;
+                Self::parse(in_target.display().to_string(), Content::File(file), identity)
             }
-            MapPath::Vdso => Content::Bytes(read_memory(process, mapping)?),
-            MapPath::Anonymous | MapPath::Special(_) => return Err(ImageError::NotAFile(name)),
-        };
-        Self::parse(name, content)
+            MapPath::Vdso => {
+                let name = mapping.path.to_string();
+                let bytes = open::read_memory(process, mapping).map_err(|source| ImageError::Open {
+                    path: name.clone(),
+                    pid,
+                    source,
+                })?;
+                Self::parse(name, Content::Bytes(bytes), Identity::Exact)
+            }
+            MapPath::Anonymous | MapPath::Special(_) => Err(ImageError::NotAFile(mapping.path.to_string())),
+        }
     }
 
     /// Opens a file by its path, for programs of our own.
@@ -159,38 +129,36 @@ impl Image {
             pid: std::process::id(),
             source,
         })?;
-        Self::parse(name, Content::File(file))
+        Self::parse(name, Content::File(file), Identity::Exact)
     }
 
     /// Takes a file that is open already, under a name for messages.
     pub fn from_file(name: &str, file: File) -> Result<Self, ImageError> {
-        Self::parse(name.to_owned(), Content::File(file))
+        Self::parse(name.to_owned(), Content::File(file), Identity::Exact)
     }
 
-    fn parse(path: String, content: Content) -> Result<Self, ImageError> {
-        let mut image = Self { path, build_id: None, content, segments: Vec::new() };
-        let cache = image.data();
-        let elf: ElfFile<'_, FileHeader64<Endianness>, _> =
-            ElfFile::parse(&cache).map_err(|source| ImageError::Elf { path: image.path.clone(), source })?;
+    fn parse(path: String, content: Content, identity: Identity) -> Result<Self, ImageError> {
+        /// Linkers make about ten, and tools that reorder code a few more.
+        const MOST_SEGMENTS: usize = 4096;
+        let data = Data::new(&content);
+        let elf = match ElfFile::<FileHeader64<Endianness>, _>::parse(&data) {
+            Ok(elf) => elf,
+            Err(source) => return Err(ImageError::Elf { path, source }),
+        };
         let build_id = elf.build_id().ok().flatten().map(hex);
-        let segments = elf
-            .segments()
-            .map(|segment| {
-                let (offset, size) = segment.file_range();
-                let executable =
-                    matches!(segment.flags(), SegmentFlags::Elf { p_flags, .. } if p_flags.0 & PF_X.0 != 0);
-                Segment { address: segment.address(), offset, size, executable }
-            })
-            .collect();
-        drop(cache);
-        image.build_id = build_id;
-        image.segments = segments;
-        Ok(image)
+        let segments = elf.segments().take(MOST_SEGMENTS).map(|segment| {
+            let (offset, size) = segment.file_range();
+            let executable =
+                matches!(segment.flags(), SegmentFlags::Elf { p_flags, .. } if p_flags.0 & PF_X.0 != 0);
+            Segment { address: segment.address(), offset, size, executable }
+        });
+        let segments = segments.collect();
+        Ok(Self { path, build_id, identity, content, segments })
     }
 
     /// Its bytes, read as they are asked for.
-    pub fn data(&self) -> ReadCache<Reader<'_>> {
-        ReadCache::new(Reader { content: &self.content, position: 0 })
+    pub fn data(&self) -> Data<'_> {
+        Data::new(&self.content)
     }
 
     /// A path by which the kernel and other libraries reach the opened file; `None` for the vDSO.
@@ -206,23 +174,29 @@ impl Image {
         }
     }
 
-    /// Run-time address minus the file's own virtual address, for one of its mappings.
+    /// Run-time address minus the file's own virtual address, for one of its mappings. A mapping that no executable segment
+    /// explains is taken as if addresses were offsets, which holds for flat files.
     pub fn bias(&self, mapping: &Mapping) -> u64 {
-        const PAGE: u64 = 4096;
-        let covers = |segment: &&Segment| {
-            let first = segment.offset & !(PAGE - 1);
-            let end = segment
-                .offset
-                .saturating_add(segment.size)
-                .checked_next_multiple_of(PAGE)
-                .unwrap_or(u64::MAX);
-            segment.executable && (first..end).contains(&mapping.file_offset)
-        };
-        let start_of_file = mapping.start.wrapping_sub(mapping.file_offset);
-        self.segments.iter().find(covers).map_or(start_of_file, |segment| {
+        bias(&self.segments, mapping, procfs::page_size())
+    }
+}
+
+/// The kernel maps whole pages: from the page that a segment's first byte is in to the one of its last. Two executable
+/// segments may share a page of the file, so the one whose first page is the mapping's counts most.
+fn bias(segments: &[Segment], mapping: &Mapping, page: u64) -> u64 {
+    let first = |segment: &Segment| segment.offset - segment.offset % page;
+    let covers = |segment: &Segment| {
+        let end = segment.offset.saturating_add(segment.size);
+        (first(segment)..end).contains(&mapping.file_offset)
+    };
+    let executable = || segments.iter().filter(|segment| segment.executable);
+    let start_of_file = mapping.start.wrapping_sub(mapping.file_offset);
+    executable()
+        .find(|segment| first(segment) == mapping.file_offset)
+        .or_else(|| executable().find(|segment| covers(segment)))
+        .map_or(start_of_file, |segment| {
             start_of_file.wrapping_add(segment.offset).wrapping_sub(segment.address)
         })
-    }
 }
 
 fn hex(bytes: &[u8]) -> String {
@@ -233,84 +207,5 @@ fn hex(bytes: &[u8]) -> String {
     })
 }
 
-fn open_mapped(
-    process: ProcessId,
-    mapping: &Mapping,
-    path: &Path,
-    deleted: bool,
-) -> Result<File, ImageError> {
-    let pid = process.pid;
-    let name = || path.display().to_string();
-    let by_path = if deleted { Err(io::ErrorKind::NotFound.into()) } else { open_in_root(pid, path) };
-    let replaced = match by_path {
-        Ok(file) if is_same(&file, mapping) => return Ok(file),
-        Ok(_) => true,
-        Err(_) => deleted,
-    };
-    // The program's own file can always be reached, even when it was removed; others need CAP_CHECKPOINT_RESTORE.
-    for other in
-        [format!("/proc/{pid}/exe"), format!("/proc/{pid}/map_files/{:x}-{:x}", mapping.start, mapping.end)]
-    {
-        match File::open(&other) {
-            Ok(file) if is_same(&file, mapping) => return Ok(file),
-            _ => {}
-        }
-    }
-    match open_in_root(pid, path) {
-        Err(source) if !replaced => Err(ImageError::Open { path: name(), pid, source }),
-        _ => Err(ImageError::Replaced { path: name(), pid }),
-    }
-}
-
-/// A process that was only chrooted shows paths from our own root in its maps.
-fn as_target_sees(pid: u32, path: &Path) -> PathBuf {
-    let root = std::fs::read_link(format!("/proc/{pid}/root")).unwrap_or_default();
-    match path.strip_prefix(&root) {
-        Ok(below) if root != Path::new("/") => Path::new("/").join(below),
-        _ => path.to_owned(),
-    }
-}
-
-/// A plain open of `/proc/PID/root/LINK` would follow an absolute link into our own root.
-pub(crate) fn open_in_root(pid: u32, path: &Path) -> io::Result<File> {
-    let root = openat(
-        CWD,
-        format!("/proc/{pid}/root"),
-        OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC,
-        Mode::empty(),
-    )?;
-    let relative = path.strip_prefix("/").unwrap_or(path);
-    // non-blocking: a path may have become a pipe since
-    let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY;
-    let file =
-        openat2(root, relative, flags, Mode::empty(), ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS)?;
-    Ok(File::from(file))
-}
-
-/// The file mapped, by device and inode. Some file systems (btrfs, overlayfs on old kernels) report another device number
-/// through stat than in maps: the inode then has to do.
-fn is_same(file: &File, mapping: &Mapping) -> bool {
-    file.metadata().is_ok_and(|metadata| {
-        let device = (rustix::fs::major(metadata.dev()), rustix::fs::minor(metadata.dev()));
-        let anonymous_device = mapping.device.0 == 0 || device.0 == 0;
-        metadata.is_file()
-            && metadata.ino() == mapping.inode
-            && (device == mapping.device || anonymous_device)
-    })
-}
-
-fn read_memory(process: ProcessId, mapping: &Mapping) -> Result<Vec<u8>, ImageError> {
-    const MOST: u64 = 1 << 20;
-    let length = usize::try_from((mapping.end - mapping.start).min(MOST)).unwrap_or(0);
-    let mut bytes = vec![0; length];
-    File::open(format!("/proc/{}/mem", process.pid))
-        .and_then(|memory| memory.read_exact_at(&mut bytes, mapping.start))
-        .map_err(|source| ImageError::Open { path: mapping.path.to_string(), pid: process.pid, source })?;
-    Ok(bytes)
-}
-
-/// A compile-time reminder that what [`Image::data`] gives can be parsed.
-const _: fn(&ReadCache<Reader<'_>>) = |cache| {
-    fn parsable<'a, R: ReadRef<'a>>(_: R) {}
-    parsable(cache);
-};
+#[cfg(test)]
+mod tests;

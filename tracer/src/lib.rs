@@ -24,3 +24,6 @@ pub mod symbolize;
 pub mod tally;
 pub mod unwind;
 pub mod unwind_maps;
+
+#[cfg(test)]
+mod specimen;

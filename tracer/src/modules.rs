@@ -8,7 +8,7 @@ use tracing::debug;
 use crate::{
     allocator::{self, AllocatorSites},
     attachment::FileSites,
-    image::Image,
+    image::{Identity, Image},
     maps::{MapPath, Mapping},
     process::ProcessId,
     symbolize::debug_file,
@@ -40,6 +40,8 @@ enum Table {
 pub struct Losses {
     /// Could not be opened, or were not the file that is mapped.
     pub unopened: u64,
+    /// Opened by a path and an inode that are right, on a file system that does not tell its device.
+    pub matched_by_inode: u64,
     /// Could not be searched for allocators.
     pub unsearched: u64,
     /// No usable unwind information: walked by frame pointer.
@@ -96,6 +98,7 @@ impl Modules {
                 return None;
             }
         };
+        self.losses.matched_by_inode += u64::from(image.identity == Identity::Inode);
         let debug = debug_file::find(&image, Some(process), &self.debug_folders);
         let allocators = self.search(&image, debug.as_ref());
         let table = match unwind::compile(&image.data()) {

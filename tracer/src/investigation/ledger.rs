@@ -37,6 +37,7 @@ pub(super) fn compose(kernel: &BTreeMap<Ledger, u64>, sum: Counters, own: &Own) 
         (Ledger::Frees.key(), sum.freed_count),
         (Ledger::WalksComplete.key(), walks.saturating_sub(short.into_iter().map(of).sum())),
         ("modulesUnopened", own.modules.unopened),
+        ("modulesMatchedByInode", own.modules.matched_by_inode),
         ("modulesUnsearched", own.modules.unsearched),
         ("modulesWithoutUnwindTable", own.modules.without_rows),
         ("unwindTablesFull", own.modules.tables_full),

@@ -1,46 +1,12 @@
-use std::{
-    ffi::CString,
-    process::{Child, Command, Stdio},
-    time::{Duration, Instant},
+use std::{ffi::OsStr, os::unix::ffi::OsStrExt, process::Command};
+
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::{Pid, gettid},
 };
 
 use super::*;
-
-/// A process that ends with its test.
-struct Running(Child);
-
-impl Running {
-    fn start(program: &str, arguments: &[&str]) -> Self {
-        Self(Command::new(program).args(arguments).stdout(Stdio::null()).spawn().unwrap())
-    }
-
-    fn id(&self) -> ProcessId {
-        ProcessId::find(self.0.id()).unwrap()
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
-fn wait_for(what: &str, mut condition: impl FnMut() -> bool) {
-    let deadline = Instant::now() + Duration::from_secs(20);
-    while !condition() {
-        assert!(Instant::now() < deadline, "waited 20 s for: {what}");
-        std::thread::sleep(Duration::from_millis(1));
-    }
-}
-
-fn compile(folder: &std::path::Path, source: &str, flags: &[&str]) -> String {
-    let (file, program) = (folder.join("program.c"), folder.join("program"));
-    fs::write(&file, source).unwrap();
-    let status = Command::new("cc").arg(&file).arg("-o").arg(&program).args(flags).status().unwrap();
-    assert!(status.success());
-    program.into_os_string().into_string().unwrap()
-}
+use crate::specimen::{PAUSE, Running, compile, wait_for};
 
 #[test]
 fn what_cannot_be_followed_is_refused_with_its_reason() {
@@ -50,10 +16,7 @@ fn what_cannot_be_followed_is_refused_with_its_reason() {
     }
     assert!(matches!(ProcessId::find(2), Err(ProcessError::KernelThread { .. })));
     // a number of one of our own threads
-    assert!(matches!(
-        ProcessId::find(nix::unistd::gettid().as_raw().unsigned_abs()),
-        Err(ProcessError::Ourselves { .. })
-    ));
+    assert!(matches!(ProcessId::find(gettid().as_raw().unsigned_abs()), Err(ProcessError::Ourselves { .. })));
 }
 
 #[test]
@@ -80,8 +43,8 @@ fn a_thread_names_its_process() {
     let source = "#include <pthread.h>\n#include <unistd.h>\n\
         static void *rest(void *p) { pause(); return p; }\n\
         int main(void) { pthread_t t; pthread_create(&t, 0, rest, 0); pause(); }\n";
-    let program = Running::start(&compile(folder.path(), source, &["-pthread"]), &[]);
-    let pid = program.0.id();
+    let program = Running::start(compile(folder.path(), "threads", source, &["-pthread"]), &[]);
+    let pid = program.pid();
     let thread = || {
         let tasks = fs::read_dir(format!("/proc/{pid}/task")).unwrap().flatten();
         tasks.filter_map(|task| task.file_name().to_str()?.parse().ok()).find(|tid: &u32| *tid != pid)
@@ -94,11 +57,11 @@ fn a_thread_names_its_process() {
 #[test]
 fn a_32_bit_program_is_refused() {
     let folder = tempfile::tempdir().unwrap();
-    let program = compile(folder.path(), "int main(void) { for (;;); }\n", &["-m32"]);
-    let program = Running::start(&program, &[]);
+    let program = compile(folder.path(), "small", "int main(void) { for (;;); }\n", &["-m32"]);
+    let program = Running(Command::new(program).spawn().unwrap());
     let mut last = None;
     wait_for("the refusal", || {
-        last = ProcessId::find(program.0.id()).err().map(|error| error.to_string());
+        last = ProcessId::find(program.pid()).err().map(|error| error.to_string());
         last.is_some()
     });
     assert!(last.as_ref().unwrap().contains("32-bit"), "{last:?}");
@@ -109,7 +72,7 @@ fn a_name_that_is_no_text_hides_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let source = "#include <sys/prctl.h>\n#include <unistd.h>\n\
         int main(void) { prctl(PR_SET_NAME, \"\\xff) Z 1\\n\"); pause(); }\n";
-    let program = Running::start(&compile(folder.path(), source, &[]), &["\u{1b}[2J"]);
+    let program = Running::start(compile(folder.path(), "odd", source, &[]), &["\u{1b}[2J"]);
     let id = program.id();
     let named = || fs::read(format!("/proc/{}/comm", id.pid)).unwrap().starts_with(b"\xff");
     wait_for("its name", named);
@@ -131,26 +94,23 @@ fn a_filter_of_one_thread_is_seen() {
           prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program);\n\
           pause(); return p; }\n\
         int main(int n, char **v) { pthread_t t; if (n > 1) pthread_create(&t, 0, filtered, 0); pause(); }\n";
-    let program = compile(folder.path(), source, &["-pthread"]);
+    let program = compile(folder.path(), "threads", source, &["-pthread"]);
     let (filtered, plain) = (Running::start(&program, &["filter"]), Running::start(&program, &[]));
     wait_for("the filter", || filtered.id().has_seccomp_filter());
-    assert_eq!(Status::of(filtered.0.id()).unwrap().number("Seccomp"), Some(0), "its first thread has none");
+    assert_eq!(Status::of(filtered.pid()).unwrap().number("Seccomp"), Some(0), "its first thread has none");
     assert!(!plain.id().has_seccomp_filter());
 }
 
 #[test]
 fn a_command_line_is_cut_and_never_hidden() {
     let long = "x".repeat(100_000);
-    let sleeper = Running::start("sleep", &["60"]);
-    wait_for("its command line", || sleeper.id().command() == "sleep 60");
+    assert_eq!(Running::start("sleep", &["60"]).id().command(), "sleep 60");
     let folder = tempfile::tempdir().unwrap();
-    let program = compile(folder.path(), "#include <unistd.h>\nint main(void) { pause(); }\n", &[]);
-    let talker = Running::start(&program, &[&long]);
-    wait_for("its command line", || talker.id().command().starts_with(&program));
-    assert_eq!(talker.id().command().len(), 4096);
-    let odd: CString = CString::new(b"\xff\xfe".to_vec()).unwrap();
-    let odd = <std::ffi::OsStr as std::os::unix::ffi::OsStrExt>::from_bytes(odd.as_bytes());
-    let odd = Running(Command::new(&program).arg(odd).spawn().unwrap());
+    let program = compile(folder.path(), "talker", PAUSE, &[]);
+    let talker = Running::start(&program, &[&long]).id().command();
+    assert_eq!(talker.len(), 4096);
+    assert!(talker.starts_with(program.to_str().unwrap()));
+    let odd = Running(Command::new(&program).arg(OsStr::from_bytes(b"\xff\xfe")).spawn().unwrap());
     wait_for("its command line", || odd.id().command().ends_with("\u{fffd}\u{fffd}"));
 }
 
@@ -165,10 +125,6 @@ fn children_and_their_children_are_found() {
     assert_eq!(named("sh").len(), 1);
     assert!(descendants(named("sleep")[0]).is_empty());
     for sleeper in named("sleep") {
-        nix::sys::signal::kill(
-            nix::unistd::Pid::from_raw(sleeper.pid.cast_signed()),
-            nix::sys::signal::Signal::SIGTERM,
-        )
-        .unwrap();
+        kill(Pid::from_raw(sleeper.pid.cast_signed()), Signal::SIGTERM).unwrap();
     }
 }
