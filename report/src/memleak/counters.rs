@@ -126,10 +126,8 @@ impl Counters {
         counters.id = stack;
         // memleak does not say what was allocated in all. At least what became live was.
         let more = |now: u64, before: u64| now.saturating_sub(before);
-        counters.allocated_bytes =
-            counters.allocated_bytes.saturating_add(more(bytes, counters.live_bytes));
-        counters.allocated_count =
-            counters.allocated_count.saturating_add(more(count, counters.live_count));
+        counters.allocated_bytes = counters.allocated_bytes.saturating_add(more(bytes, counters.live_bytes));
+        counters.allocated_count = counters.allocated_count.saturating_add(more(count, counters.live_count));
         counters.live_bytes = bytes;
         counters.live_count = count;
         if !std::mem::replace(changed, true) {

@@ -139,7 +139,9 @@ fn is_block(text: &str) -> bool {
 fn banner(text: &str) -> Option<Banner<'_>> {
     let nothing = Banner::default();
     let libbpf = Banner { source: Some(Source::MemleakLibbpf), ..nothing };
-    if let Some(text) = text.strip_prefix("Attaching to ").and_then(|text| text.strip_suffix(", Ctrl+C to quit.")) {
+    if let Some(text) =
+        text.strip_prefix("Attaching to ").and_then(|text| text.strip_suffix(", Ctrl+C to quit."))
+    {
         // Both tools: newer builds of libbpf-tools took the sentence over.
         if text == "kernel allocators" {
             return Some(Banner { mode: Some(Mode::Kernel), ..nothing });
@@ -174,10 +176,10 @@ fn not_shown(text: &str) -> Option<u64> {
     rest.starts_with("stack traces could not be displayed").then(|| count.parse().ok())?
 }
 
+/// Half a heading is no part of a stack: what belongs to it has more stacks than the heading before allows.
 fn is_torn(text: &str) -> bool {
     text.contains("[<")
         || text.contains(" allocations from stack")
-        || text.contains(" stacks with outstanding ")
         || text.contains(" bytes in ")
         || text.strip_prefix("0x").is_some_and(|text| text.starts_with(|c: char| c.is_ascii_hexdigit()))
         || text.contains("+0x")

@@ -100,9 +100,8 @@ impl Run {
         open.close_stack(&mut self.stacks, &mut self.losses);
         let is_only = self.counters.seen() == 0;
         let new = open.last_stack.filter(|&stack| stack >= open.first_new && !is_only);
-        let part = new.is_some_and(|stack| {
-            last_line == LastLine::Open || self.stacks.is_begin_of_another(stack)
-        });
+        let part =
+            new.is_some_and(|stack| last_line == LastLine::Open || self.stacks.is_begin_of_another(stack));
         self.cut_off = part || last_line == LastLine::Torn || self.is_libbpf() && open.totals < open.top;
         if is_only || !self.cut_off {
             self.open = Some(open);
@@ -142,7 +141,11 @@ impl Run {
             format: FORMAT.to_owned(),
             source: self.source.unwrap_or(Source::MemleakBcc),
             mode,
-            target: Target { pids: self.pids, command: self.command.unwrap_or_default(), ..Target::default() },
+            target: Target {
+                pids: self.pids,
+                command: self.command.unwrap_or_default(),
+                ..Target::default()
+            },
             settings: Settings { interval_ns, ..Settings::default() },
             ..Header::default()
         });
@@ -166,7 +169,8 @@ impl Run {
         let stacks = stacks.into_iter().filter(|stack| counted.contains(&stack.id));
         let end = Record::End(End { time_ns, reason: "stopped".to_owned(), ..End::default() });
         let records = modules.into_iter().map(Record::Module);
-        let records = records.chain(stacks.map(Record::Stack)).chain(snapshots.into_iter().map(Record::Snapshot));
+        let records =
+            records.chain(stacks.map(Record::Stack)).chain(snapshots.into_iter().map(Record::Snapshot));
         for record in records.chain((!self.cut_off).then_some(end)) {
             recording.push(record);
         }

@@ -96,10 +96,18 @@ mod tests {
     fn the_asking_function_comes_first() {
         let cases: &[(&[&str], &str)] = &[
             (
-                &["__alloc_frozen_pages_noprof", "alloc_pages_mpol", "vma_alloc_folio_noprof", "do_anonymous_page"],
+                &[
+                    "__alloc_frozen_pages_noprof",
+                    "alloc_pages_mpol",
+                    "vma_alloc_folio_noprof",
+                    "do_anonymous_page",
+                ],
                 "do_anonymous_page",
             ),
-            (&["__alloc_frozen_pages_noprof", "alloc_pages_mpol", "alloc_pages_noprof", "pte_alloc_one"], "pte_alloc_one"),
+            (
+                &["__alloc_frozen_pages_noprof", "alloc_pages_mpol", "alloc_pages_noprof", "pte_alloc_one"],
+                "pte_alloc_one",
+            ),
             (
                 &[
                     "alloc_pages_mpol",

@@ -48,10 +48,7 @@ fn a_library_that_calls_malloc_for_the_program_stays_visible() {
 
 #[test]
 fn a_stack_without_own_frames_keeps_its_library() {
-    assert_eq!(
-        first_own(&[("malloc", ""), ("alloc::vec::Vec<T>::push", ""), ("core::ops::call", "")]),
-        1
-    );
+    assert_eq!(first_own(&[("malloc", ""), ("alloc::vec::Vec<T>::push", ""), ("core::ops::call", "")]), 1);
     assert_eq!(first_own(&[("malloc", "")]), 1);
     assert_eq!(first_own(&[]), 0);
 }
