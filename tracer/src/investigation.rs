@@ -78,7 +78,7 @@ pub struct Plan<'a> {
 pub enum InvestigationError {
     /// None of the target's files has an allocator we know.
     #[error(
-        "no known allocator in {looked_at}: what a program allocates by means of its own cannot be followed in heap mode; --mode growth shows where its memory grows"
+        "no known allocator in {looked_at}: what a program allocates by means of its own cannot be followed by its functions. Growth mode (page faults) will be able to; this version has heap mode only"
     )]
     NoAllocator {
         /// The files.
@@ -86,7 +86,7 @@ pub enum InvestigationError {
     },
     /// A seccomp filter on a kernel whose return probes make system calls in the target.
     #[error(
-        "process {pid} runs under a seccomp filter, and return probes of kernel {kernel} could get it killed: --mode growth does without them"
+        "process {pid} runs under a seccomp filter, and return probes of kernel {kernel} could get it killed: use a kernel before 6.11 or from 6.14 on"
     )]
     Seccomp {
         /// The process.

@@ -42,7 +42,7 @@ pub enum ProcessError {
     },
     /// A kernel thread has no user memory.
     #[error(
-        "process {pid} ({name}) is a kernel thread and has no memory of its own: use --mode kernel for the kernel's memory"
+        "process {pid} ({name}) is a kernel thread and has no memory of its own: name a program of user space"
     )]
     KernelThread {
         /// The number asked for.
