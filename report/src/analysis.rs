@@ -25,6 +25,7 @@ mod youngest;
 use std::collections::BTreeMap;
 
 pub use analyze::{Options, analyze};
+pub(crate) use frames::{Paths, visible};
 use serde::{Deserialize, Serialize};
 
 use crate::recording::{Mode, Source};

@@ -2,6 +2,7 @@
 
 pub mod amount;
 pub mod analysis;
+pub mod folded;
 pub mod html;
 pub mod memleak;
 pub mod plumbing;
