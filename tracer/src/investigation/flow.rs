@@ -115,6 +115,9 @@ impl<'a> Run<'a> {
             ..settings.capacity
         };
         let constants = Constants { cohort: settings.cohort(), min_size: settings.min_size };
+        // before the clock of the recording starts
+        let probe_ns = calibrate(rung)
+            .map_err(|source| InvestigationError::Attach { pid: std::process::id(), source })?;
         let heap = Heap::load(rung, constants, capacity)?;
         let mut run = Run {
             settings,
@@ -133,10 +136,9 @@ impl<'a> Run<'a> {
             progress: Progress::default(),
             events: 0,
             attach: Duration::ZERO,
-            probe_ns: 0.0,
+            probe_ns,
         };
         run.record(&Record::Header(run.header(&ids, plan, rung)))?;
-        run.probe_ns = calibrate(rung).unwrap_or(0.0);
         let began = Instant::now();
         for id in ids {
             run.follow(id)?;
