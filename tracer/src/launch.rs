@@ -1,31 +1,40 @@
 //! Starts a program so that probes are on before its first instruction.
 //!
 //! Flow: exec under ptrace, run to the program's entry point, stop there. By then the dynamic loader has mapped every
-//! library (also preloaded ones) and the program itself has not run. [`Launched::go`] lets go of it for good.
+//! library, also preloaded ones, and the program itself has not run. [`Launched::go`] lets go of it for good: it is not
+//! traced while it is watched.
 //!
-//! Assumes: every call comes from the thread that called [`Launched::spawn`], as ptrace demands.
-//! Caveats: what the dynamic loader allocates for itself is not seen. If we die before `go`, the program simply runs.
+//! Guarantees: it does not outlive us. Killed before `go` we take it with us, and later it gets SIGTERM, so that a server can
+//! put its things in order; what it makes of that is its own affair.
+//! Assumes: one thread makes all calls, as ptrace demands ([`Launched`] cannot be sent), and lives as long as the program.
+//! Caveats: what the loader and the constructors of libraries allocate is not seen, and threads started by constructors
+//! are not stopped. A loader that is run as a program (`ld.so PROGRAM`) stops before it has mapped anything.
+
+mod ending;
+mod entry;
 
 use std::{
     ffi::OsString,
-    fs, io,
-    os::unix::process::{CommandExt, ExitStatusExt},
+    fs,
+    io::{self, Read},
+    marker::PhantomData,
+    os::unix::process::CommandExt,
+    path::Path,
     process::{Child, Command, ExitStatus, Stdio},
-    time::{Duration, Instant},
 };
 
 use nix::{
     errno::Errno,
-    sys::{
-        ptrace,
-        signal::{Signal, kill},
-        wait::{WaitStatus, waitpid},
-    },
+    sys::{ptrace, signal::SigSet},
     unistd::Pid,
 };
+use rustix::process::{Signal, getpid, getppid, set_parent_process_death_signal};
 use thiserror::Error;
 
-use crate::process::{ProcessError, ProcessId};
+use crate::{
+    image::{Image, ImageError},
+    process::{ProcessError, ProcessId},
+};
 
 /// A program could not be started for watching.
 #[derive(Debug, Error)]
@@ -34,13 +43,16 @@ pub enum LaunchError {
     #[error("no command given")]
     Empty,
     /// exec failed.
-    #[error("cannot start {program}: {source}{}", hint(.source))]
+    #[error("cannot start {program}: {source}{}", hint(program, .source))]
     Start {
         /// As given.
         program: String,
         /// exec's error.
         source: io::Error,
     },
+    /// A damaged program, which exec would give to a shell to read as a script.
+    #[error(transparent)]
+    Damaged(ImageError),
     /// It ended before its own first instruction.
     #[error("{program} ended before it began: {how}")]
     Ended {
@@ -49,8 +61,16 @@ pub enum LaunchError {
         /// Exit status or signal.
         how: String,
     },
+    /// It would have run without the rights that its file gives it.
+    #[error(
+        "{program} has the set-user-id bit, and would not get its user's rights when it is started under ptrace: run as root, or start it yourself and use --pid"
+    )]
+    SetId {
+        /// As given.
+        program: String,
+    },
     /// It was to be stopped at its entry point, but ptrace refused.
-    #[error("cannot stop {program} at its first instruction: {source}")]
+    #[error("cannot stop {program} at its first instruction: {source}: start it yourself and use --pid")]
     Trace {
         /// As given.
         program: String,
@@ -70,20 +90,42 @@ pub enum LaunchError {
     Process(#[from] ProcessError),
 }
 
-fn hint(error: &io::Error) -> &'static str {
-    match error.kind() {
-        io::ErrorKind::NotFound => ": check its name, or give a path such as ./NAME",
-        io::ErrorKind::PermissionDenied => ": it is not executable (chmod +x NAME)",
+/// Refuses a damaged ELF file. For the rest exec has its own words.
+fn require_whole(program: &str) -> Result<(), LaunchError> {
+    let mut start = [0; 5];
+    let is_program = program.contains('/')
+        && fs::File::open(program).and_then(|mut file| file.read_exact(&mut start)).is_ok()
+        && start == *b"\x7fELF\x02";
+    match is_program.then(|| Image::open_path(Path::new(program))) {
+        Some(Err(error @ ImageError::Elf { .. })) => Err(LaunchError::Damaged(error)),
+        _ => Ok(()),
+    }
+}
+
+/// What to do about an error of exec, or of what comes before it in the new process.
+fn hint(program: &str, error: &io::Error) -> &'static str {
+    match error.raw_os_error() {
+        Some(libc::ENOENT) if program.contains('/') && Path::new(program).exists() => {
+            ": it is there, but the loader or the interpreter that it names is not (file NAME, head -1 NAME)"
+        }
+        Some(libc::ENOENT) => ": check its name, or give a path such as ./NAME",
+        Some(libc::EACCES) => ": it is not executable (chmod +x NAME)",
+        Some(libc::ENOEXEC) => ": it is neither a program for this machine nor a script that begins with #!",
+        Some(libc::EPERM) => {
+            ": ptrace is forbidden here (kernel.yama.ptrace_scope, or a sandbox); start it yourself and use --pid"
+        }
         _ => "",
     }
 }
 
-/// A program that we started.
+/// A program that we started. Dropping it ends it.
 #[derive(Debug)]
 pub struct Launched {
     child: Child,
     id: ProcessId,
-    waiting: bool,
+    at_entry: bool,
+    /// Cannot be sent: ptrace answers only the thread that started the program.
+    thread: PhantomData<*const ()>,
 }
 
 impl Launched {
@@ -101,26 +143,34 @@ impl Launched {
     ) -> Result<Self, LaunchError> {
         let (program, arguments) = command.split_first().ok_or(LaunchError::Empty)?;
         let name = program.to_string_lossy().into_owned();
+        require_whole(&name)?;
+        let failed = |source| LaunchError::Start { program: name.clone(), source };
         let mut command = Command::new(program);
         command.args(arguments).envs(environment.iter().cloned());
         if quiet_output {
             command.stdout(Stdio::from(io::stderr()));
         }
-        // SAFETY: between fork and exec only ptrace(2) is called, which is safe there.
+        let mask = SigSet::thread_get_mask().map_err(|errno| failed(errno.into()))?;
+        let (held_back, parent) = (entry::held_back(), getpid());
+        // SAFETY: between fork and exec only system calls are made, and nothing is allocated.
         #[allow(unsafe_code, reason = "pre_exec runs in the forked child")]
         unsafe {
-            command.pre_exec(|| ptrace::traceme().map_err(io::Error::from));
+            command.pre_exec(move || {
+                held_back.thread_set_mask()?;
+                set_parent_process_death_signal(Some(Signal::TERM))?;
+                if getppid() != Some(parent) {
+                    return Err(io::ErrorKind::Interrupted.into()); // we ended before that was heard
+                }
+                Ok(ptrace::traceme()?)
+            });
         }
-        let child = command.spawn().map_err(|source| LaunchError::Start { program: name.clone(), source })?;
+        let child = command.spawn().map_err(failed)?;
         let pid = Pid::from_raw(child.id().cast_signed());
-        let mut launched = Self { id: ProcessId { pid: child.id(), start_ticks: 0 }, child, waiting: true };
-        match run_to_entry(pid, &name) {
-            Ok(()) => {
-                launched.id = ProcessId::find(launched.id.pid)?;
-                Ok(launched)
-            }
-            Err(error) => Err(error), // dropping `launched` ends it
-        }
+        let id = ProcessId { pid: child.id(), start_ticks: 0 };
+        let mut launched = Self { child, id, at_entry: true, thread: PhantomData };
+        // on an error dropping it ends it
+        launched.id = entry::Tracee { pid, program: &name }.run_to_entry(&mask)?;
+        Ok(launched)
     }
 
     /// Who it is.
@@ -130,7 +180,7 @@ impl Launched {
 
     /// Lets it run.
     pub fn go(&mut self) -> Result<(), LaunchError> {
-        if std::mem::take(&mut self.waiting) {
+        if std::mem::take(&mut self.at_entry) {
             let pid = Pid::from_raw(self.id.pid.cast_signed());
             ptrace::detach(pid, None)
                 .map_err(|source| LaunchError::Trace { program: format!("process {pid}"), source })?;
@@ -143,78 +193,27 @@ impl Launched {
         self.child.try_wait()
     }
 
-    /// Ends it: asks, waits two seconds, insists. We started it, so we may.
+    /// Ends it and its descendants: asks, waits two seconds, insists. We started it, so we may. One that was never let go is
+    /// simply ended.
     pub fn stop(&mut self) -> io::Result<ExitStatus> {
-        const PATIENCE: Duration = Duration::from_secs(2);
         if let Some(status) = self.child.try_wait()? {
             return Ok(status);
         }
-        kill(Pid::from_raw(self.id.pid.cast_signed()), Signal::SIGTERM)?;
-        let deadline = Instant::now() + PATIENCE;
-        while Instant::now() < deadline {
-            if let Some(status) = self.child.try_wait()? {
-                return Ok(status);
-            }
-            std::thread::sleep(Duration::from_millis(10));
+        if std::mem::take(&mut self.at_entry) {
+            self.child.kill()?;
+        } else {
+            ending::end_tree(self.id)?;
         }
-        self.child.kill()?;
         self.child.wait()
     }
 }
 
 impl Drop for Launched {
-    /// A program that never got to run is of use to nobody.
     fn drop(&mut self) {
-        if self.waiting
-            && let Err(error) = self.child.kill().and_then(|()| self.child.wait().map(drop))
-        {
-            tracing::debug!(%error, "cannot end a program that was not let go");
+        if let Err(error) = self.stop() {
+            tracing::warn!(pid = self.id.pid, %error, "cannot end the program that was started");
         }
     }
-}
-
-/// Puts a breakpoint on the entry point, runs into it, and takes it away again.
-fn run_to_entry(pid: Pid, program: &str) -> Result<(), LaunchError> {
-    const BREAKPOINT: i64 = 0xcc;
-    let trace = |source| LaunchError::Trace { program: program.to_owned(), source };
-    wait_for_trap(pid, program)?;
-    let entry =
-        entry_point(pid).map_err(|source| LaunchError::Entry { program: program.to_owned(), source })?;
-    let address = entry as ptrace::AddressType;
-    let original = ptrace::read(pid, address).map_err(trace)?;
-    ptrace::write(pid, address, original & !0xff | BREAKPOINT).map_err(trace)?;
-    ptrace::cont(pid, None).map_err(trace)?;
-    wait_for_trap(pid, program)?;
-    ptrace::write(pid, address, original).map_err(trace)?;
-    let mut registers = ptrace::getregs(pid).map_err(trace)?;
-    registers.rip = entry;
-    ptrace::setregs(pid, registers).map_err(trace)
-}
-
-/// Waits until the process stops for us, passing on signals that were meant for it.
-fn wait_for_trap(pid: Pid, program: &str) -> Result<(), LaunchError> {
-    let trace = |source| LaunchError::Trace { program: program.to_owned(), source };
-    let ended = |how| LaunchError::Ended { program: program.to_owned(), how };
-    loop {
-        match waitpid(pid, None).map_err(trace)? {
-            WaitStatus::Stopped(_, Signal::SIGTRAP) => return Ok(()),
-            WaitStatus::Stopped(_, signal) => ptrace::cont(pid, signal).map_err(trace)?,
-            WaitStatus::Exited(_, code) => return Err(ended(ExitStatus::from_raw(code << 8).to_string())),
-            WaitStatus::Signaled(_, signal, _) => return Err(ended(format!("signal {signal}"))),
-            _ => {}
-        }
-    }
-}
-
-/// AT_ENTRY of the auxiliary vector that the kernel gave it.
-fn entry_point(pid: Pid) -> io::Result<u64> {
-    const AT_ENTRY: u64 = 9;
-    let auxv = fs::read(format!("/proc/{pid}/auxv"))?;
-    let word = |bytes: &[u8]| bytes.try_into().map_or(0, u64::from_ne_bytes);
-    auxv.chunks_exact(16)
-        .find(|pair| word(&pair[..8]) == AT_ENTRY)
-        .map(|pair| word(&pair[8..]))
-        .ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, "the auxiliary vector has no AT_ENTRY"))
 }
 
 #[cfg(test)]

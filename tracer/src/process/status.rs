@@ -23,8 +23,13 @@ impl Status {
     /// The first number of a field; `None` when this kernel does not write it. A name cannot forge a field: the kernel
     /// escapes line feeds in it.
     pub(crate) fn number(&self, field: &str) -> Option<u64> {
-        let values = self.0.lines().find_map(|line| line.strip_prefix(field)?.strip_prefix(':'))?;
-        values.split_whitespace().next()?.parse().ok()
+        self.numbers(field).next()
+    }
+
+    /// The numbers of a field, up to the first word that is none.
+    pub(crate) fn numbers(&self, field: &str) -> impl Iterator<Item = u64> {
+        let values = self.0.lines().find_map(|line| line.strip_prefix(field)?.strip_prefix(':'));
+        values.unwrap_or_default().split_whitespace().map_while(|word| word.parse().ok())
     }
 
     /// A field counted in KiB, in bytes.
@@ -43,7 +48,7 @@ mod tests {
             Status("Name:\tThreads: 9\nVmRSS:\t    1344 kB\nThreads:\t3\nUid:\t7\t8\t9\t10\n".into());
         assert_eq!(status.number("Threads"), Some(3));
         assert_eq!(status.bytes("VmRSS"), Some(1344 << 10));
-        assert_eq!(status.number("Uid"), Some(7));
+        assert_eq!(status.numbers("Uid").collect::<Vec<_>>(), [7, 8, 9, 10]);
         assert_eq!(status.number("Vm"), None);
         assert_eq!(status.number("Name"), None);
     }
