@@ -1,4 +1,5 @@
-// Collects rows, uses them and frees them all. After ten seconds, once; or with the variant "repeat" every four seconds.
+// Collects rows, uses them and frees them all. After ten seconds, once; or with the
+// variants "repeat" and "seldom" every four and every nine seconds.
 #include "../pace.h"
 
 struct row {
@@ -22,14 +23,14 @@ OWN_FRAME void finish_batch(void) {
 
 int main(int argc, char **argv) {
     struct pace pace = pace_from(argc, argv, 200, 60);
-    bool repeat = variant_is(&pace, "repeat");
-    double ends = repeat ? 4 : 10;
+    double period = variant_is(&pace, "repeat") ? 4 : variant_is(&pace, "seldom") ? 9 : 0;
+    double ends = period > 0 ? period : 10;
     bool collecting = true;
     while (pace_next(&pace)) {
         if (pace_elapsed(&pace) >= ends) {
             finish_batch();
-            collecting = repeat;
-            ends += 4;
+            collecting = period > 0;
+            ends += period;
         }
         if (collecting) collect_row(pace.round);
     }

@@ -1,6 +1,6 @@
 // Memory that the program freed and the allocator keeps: resident memory is high, live bytes are low.
 //   (none)    fills 80 MiB with small blocks in four seconds, then frees 63 of 64 of them: every page is still in use a little
-//   bursts    every second a burst of small blocks, freed but for one in 64; those live on for six bursts
+//   bursts    every 0.7 seconds a burst of small blocks, freed but for one in 64; those live on for six bursts
 #include "../pace.h"
 
 enum { BLOCKS = 260000, KEEP_EVERY = 64, BURST = 30000, GENERATIONS = 6 };
@@ -37,6 +37,6 @@ int main(int argc, char **argv) {
     while (pace_next(&pace)) {
         double elapsed = pace_elapsed(&pace);
         if (!variant_is(&pace, "bursts")) fill_and_thin(&filled, elapsed < 4 ? (int)(elapsed / 4 * BLOCKS) : BLOCKS);
-        else if (elapsed >= bursts) burst(bursts++);
+        else if (elapsed >= 0.7 * bursts) burst(bursts++);
     }
 }

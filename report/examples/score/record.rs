@@ -3,9 +3,10 @@
 use std::{
     env, fs,
     path::{Path, PathBuf},
-    process::{Command, Stdio},
+    process::{Child, Command, Stdio},
     sync::Mutex,
     thread,
+    time::Duration,
 };
 
 use anyhow::{Context as _, Result, bail};
@@ -66,23 +67,22 @@ impl Recorder {
     #[allow(clippy::print_stderr, reason = "says how far it is: a whole run takes minutes")]
     fn record_one(&self, case: &Case) -> Result<()> {
         let path = path_in(&self.recordings, case);
-        let output = Command::new(&self.leakhound)
-            .args([
-                "run",
-                "--quiet",
-                "--interval",
-                "1s",
-                "--duration",
-                &format!("{}s", case.seconds),
-                "--recording",
-            ])
-            .arg(&path)
-            .arg("--")
-            .arg(program_of(case))
-            .args(&case.args)
-            // The program inherits it from the tool.
-            .envs((case.build == Build::JemallocPreload).then_some(("LD_PRELOAD", "libjemalloc.so.2")))
-            .stdin(Stdio::null())
+        let mut program = vec![program_of(case)];
+        program.extend(case.args.iter().cloned());
+        let preload = (case.build == Build::JemallocPreload).then_some(("LD_PRELOAD", "libjemalloc.so.2"));
+        let mut leakhound = Command::new(&self.leakhound);
+        leakhound.args(["run", "--quiet", "--interval", "1s", "--duration", &format!("{}s", case.seconds)]);
+        leakhound.arg("--recording").arg(&path).stdin(Stdio::null());
+        let running = match case.attach {
+            Some(age) => Some(Running::start(&program, preload, Duration::from_secs(age))?),
+            None => None,
+        };
+        match &running {
+            Some(running) => leakhound.args(["--pid", &running.0.id().to_string()]),
+            // The program inherits the environment of the tool.
+            None => leakhound.arg("--").args(&program).envs(preload),
+        };
+        let output = leakhound
             .output()
             .with_context(|| format!("cannot run {}: make build", self.leakhound.display()))?;
         if !output.status.success() {
@@ -100,6 +100,27 @@ impl Recorder {
         }
         fs::write(path, zstd::encode_all(text.as_bytes(), 19)?)?;
         Ok(())
+    }
+}
+
+/// A program that runs by itself, and ends with this value.
+struct Running(Child);
+
+impl Running {
+    /// Starts a program and lets it reach an age, which is part of what is planted.
+    fn start(program: &[String], preload: Option<(&str, &str)>, age: Duration) -> Result<Self> {
+        let child = Command::new(&program[0]).args(&program[1..]).envs(preload).stdin(Stdio::null()).spawn();
+        let running = Self(child.with_context(|| format!("cannot run {}", program[0]))?);
+        thread::sleep(age);
+        Ok(running)
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // It may have ended before, which is as good.
+        drop(self.0.kill());
+        drop(self.0.wait());
     }
 }
 

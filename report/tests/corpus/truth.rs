@@ -23,6 +23,8 @@ pub(crate) struct Case {
     pub(crate) args: Vec<String>,
     #[serde(default = "default_seconds")]
     pub(crate) seconds: u64,
+    #[allow(dead_code, reason = "a recording does not say how old its target was")]
+    pub(crate) attach: Option<u64>,
     pub(crate) verdict: Vec<VerdictName>,
     #[serde(default)]
     pub(crate) leaks: Vec<String>,
