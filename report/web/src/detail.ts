@@ -39,7 +39,7 @@ function numbers(report: Report, stack: number): HTMLElement {
   const evidence = report.evidence(stack);
   const list = el("dl", { class: "numbers" });
   const add = (label: string, value: string | undefined) => value !== undefined && list.append(el("div", {}, el("dt", {}, label), el("dd", {}, value)));
-  add("Growth", `${perHour(report.growthPerHour[stack]!)}${evidence.slope ? ` (95%: ${perHour(evidence.slope[0])} to ${perHour(evidence.slope[1])})` : ""}`);
+  add("Growth", `${perHour(report.growthPerHour[stack]!)}${evidence.slope ? ` (95\u00a0%: ${perHour(evidence.slope[0])} to ${perHour(evidence.slope[1])})` : ""}`);
   add("Live", `${bytes(report.lastLive(stack))} in ${count(data.liveCount[stack]!)} block${data.liveCount[stack] === 1 ? "" : "s"}`);
   const allocated = data.allocatedBytes[stack]!;
   if (allocated) add("Allocated", `${bytes(allocated)} in ${count(data.allocatedCount[stack]!)}, ${percent(report.lastLive(stack) / allocated)} still live`);

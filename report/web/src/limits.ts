@@ -66,24 +66,25 @@ function resident(report: Report): HTMLElement {
   const last = steps - 1;
   const [first, end] = [report.rss[0], report.rss[last]];
   const section = el("section", { "aria-label": "Resident memory" }, el("h3", {}, "Resident memory against what is tracked"));
-  if (first == null || end == null) {
-    section.append(el("p", { class: "note" }, "Not in this recording."));
+  if (first == null || end == null || !report.comparable) {
+    section.append(el("p", { class: "note" }, report.comparable ? "Not in this recording." : "Memory of the kernel is not part of a process’s resident memory: there is nothing to compare."));
     return section;
   }
-  const most = Math.max(first, end, data.total[0]!, data.total[last]!, 1);
-  const row = (when: string, rss: number, tracked: number) => {
-    const inside = Math.min(rss, tracked);
+  const most = Math.max(first, end, 1);
+  const untracked = (step: number, rss: number) => Math.max(0, rss - data.total[step]!);
+  const row = (step: number, rss: number) => {
     const [known, unknown] = [el("i", { class: "tracked" }), el("i", { class: "untracked" })];
-    known.style.inlineSize = `${(100 * inside) / most}%`;
-    unknown.style.inlineSize = `${(100 * (rss - inside)) / most}%`;
-    return el("div", { class: "band" }, el("span", {}, when), el("span", { class: "bar", "aria-hidden": "true" }, known, unknown), el("span", { class: "value" }, bytes(rss)));
+    known.style.inlineSize = `${(100 * (rss - untracked(step, rss))) / most}%`;
+    unknown.style.inlineSize = `${(100 * untracked(step, rss)) / most}%`;
+    return el("div", { class: "band" }, el("span", {}, elapsed(report.seconds[step]!)), el("span", { class: "bar", "aria-hidden": "true" }, known, unknown), el("span", { class: "value" }, bytes(rss)));
   };
-  const untracked = (step: number, rss: number) => rss - data.total[step]!;
-  section.append(
-    row(elapsed(report.seconds[0]!), first, data.total[0]!), row(elapsed(report.seconds[last]!), end, data.total[last]!),
-    el("p", { class: "note" }, el("i", { class: "key tracked" }), `tracked ${bytes(data.total[0]!)} → ${bytes(data.total[last]!)} `, el("i", { class: "key untracked" }), `not tracked ${bytes(Math.max(0, untracked(0, first)))} → ${bytes(Math.max(0, untracked(last, end)))}`),
-    el("p", {}, `RSS changed by ${signed(end - first)}, live bytes by ${signed(data.total[last]! - data.total[0]!)}. The difference of ${signed(end - first - (data.total[last]! - data.total[0]!))} is ${
-      untracked(last, end) < 0 ? "memory asked for and not yet touched, beside" : ""} code, thread stacks, mapped files, what was there before the probes, and pages the allocator keeps.`));
+  const change = (of: (step: number) => string) => (last ? `${of(0)} → ${of(last)}` : of(0));
+  const key = (name: string, text: string) => el("span", {}, el("i", { class: `key ${name}` }), text);
+  section.append(row(0, first), ...(last ? [row(last, end)] : []),
+    el("p", { class: "note keys-line" }, key("tracked", `tracked ${change((step) => bytes(data.total[step]!))}`), key("untracked", `not tracked ${change((step) => bytes(untracked(step, report.rss[step]!)))}`)));
+  const beyond = data.total[last]! > end ? " Some of what was asked for is not resident: not yet touched, or swapped out." : "";
+  const moved = last ? `RSS changed by ${signed(end - first)}, live bytes by ${signed(data.total[last]! - data.total[0]!)}. ` : "";
+  section.append(el("p", {}, `${moved}What is not tracked is code, thread stacks, mapped files, what was there before the probes, and pages that the allocator keeps.${beyond}`));
   return section;
 }
 

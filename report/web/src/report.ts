@@ -50,6 +50,8 @@ export class Report {
   readonly anonymous: (number | null)[];
   /** Bytes charged to the target's cgroup: what its limit counts. */
   readonly charged: (number | null)[];
+  /** Live bytes are part of the resident memory: not so of the kernel's own. */
+  readonly comparable: boolean;
   readonly peakStep: number;
   readonly alerted: Uint8Array;
   private readonly blocksOf = new Map<number, Block[]>();
@@ -64,6 +66,7 @@ export class Report {
     this.rss = known(data.rss);
     this.anonymous = known(data.anonymous);
     this.charged = known(data.charged);
+    this.comparable = data.mode !== "Kernel";
     this.growthPerHour = Float64Array.from({ length: this.stacks }, (_, stack) => this.slope(stack));
     const peak = this.seconds.findIndex((second) => second >= data.peakSeconds - 0.0006);
     this.peakStep = peak < 0 ? Math.max(0, this.steps - 1) : peak;

@@ -48,6 +48,6 @@ export function survivalChart(report: Report, stack: number): HTMLElement {
         svg("path", { class: "grid", d: `M0 2H${WIDTH}M0 ${HEIGHT / 2}H${WIDTH}M0 ${HEIGHT - 2}H${WIDTH}` }),
         ...cohorts.map((cohort) => svg("path", { class: "cohort", d: path(cohort.points) }, svg("title", {}, `${bytes(cohort.allocated)} allocated before ${elapsed(cohort.end)}`))),
         svg("path", { class: "mean", d: path(mean) })),
-      el("span", { class: "tick top" }, "100%"), el("span", { class: "tick bottom" }, "0%")),
+      el("span", { class: "tick top" }, percent(1)), el("span", { class: "tick bottom" }, "0\u00a0%")),
     el("div", { class: "scale" }, el("span", {}, "age 0"), el("span", {}, rough(longest))));
 }

@@ -111,7 +111,7 @@ export function drawTimeline(report: Report, view: View, reveal: (stack: number)
       rss ? toggle("rss", "RSS", rss) : el("span", { class: "note" }, "RSS is not in this recording"),
       ...(charged ? [toggle("charged", "charged to the cgroup", charged)] : []),
       ...(limit !== undefined ? [toggle("limit", "memory limit", steady(limit))] : []),
-      ...(rss ? [el("span", {}, el("i", { class: "stroke untracked" }), "RSS not tracked ", value(rss.map((v, t) => (v === null ? null : Math.max(0, v - data.total[t]!)))))] : []));
+      ...(rss && report.comparable ? [el("span", {}, el("i", { class: "stroke untracked" }), "RSS not tracked ", value(rss.map((v, t) => (v === null ? null : Math.max(0, v - data.total[t]!)))))] : []));
     const { stretch } = view.state;
     if (stretch) {
       const clear = el("button", { type: "button", onclick: () => view.set({ stretch: undefined }) }, "Clear");
@@ -125,7 +125,7 @@ export function drawTimeline(report: Report, view: View, reveal: (stack: number)
     const order = [...layers].reverse();
     const colors = order.map((layer, rank) => layerColor(report, layer.stack, rank));
     const top = layers.at(-1)!.upTo;
-    const above = rss && show.rss ? rss.map((value, t) => (value === null ? null : Math.max(value, top[t]!))) : undefined;
+    const above = rss && show.rss && report.comparable ? rss.map((value, t) => (value === null ? null : Math.max(value, top[t]!))) : undefined;
     const axis = () => ({ stroke: css("--soft"), font: `12px ${css("--sans")}`, grid: { stroke: css("--line"), width: 1 }, ticks: { show: false }, border: { show: false } });
     const ceiling = 1.04 * Math.max(...top, show.rss ? mostRss : 0, show.limit ? (limit ?? 0) : 0, show.charged ? mostCharged : 0, 1);
     // A line between two layers would hide a thin one.

@@ -30,7 +30,7 @@ export function rateOf(report: Report): Rate {
 /** Who was watched, in a few words. */
 export function subject({ data }: Report): string {
   const { command, pids, container } = data.target;
-  const program = command ? legible(base(command.split(" ")[0]!), 60) : undefined;
+  const program = command ? legible(base(command.split(" ")[0]!).replace(/:$/, ""), 60) : undefined;
   const pid = pids.length === 0 ? undefined : pids.length === 1 ? `pid ${pids[0]}` : `${pids.length} processes`;
   if (program) return pid ? `${program} (${pid})` : program;
   if (pid) return pid;
