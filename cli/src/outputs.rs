@@ -4,7 +4,7 @@ use anyhow::{Context, Result};
 use leakhound_report::{
     Options,
     analysis::{Analysis, Class},
-    analyze,
+    analyze, folded, pprof,
     recording::Recording,
 };
 
@@ -25,12 +25,19 @@ pub(crate) struct Opened {
 enum Form {
     Json,
     Html,
+    Folded,
+    Pprof,
 }
 
 impl Opened {
     /// Opens every destination, before any work is done.
     pub(crate) fn open(outputs: &Outputs) -> Result<Self> {
-        let asked = [(Form::Json, &outputs.json), (Form::Html, &outputs.html)];
+        let asked = [
+            (Form::Json, &outputs.json),
+            (Form::Html, &outputs.html),
+            (Form::Folded, &outputs.folded),
+            (Form::Pprof, &outputs.pprof),
+        ];
         let mut forms = Vec::new();
         for (form, path) in asked {
             if let Some(path) = path {
@@ -61,6 +68,8 @@ impl Opened {
         for (form, destination) in self.forms {
             let bytes = match form {
                 Form::Json => json(&analysis)?,
+                Form::Folded => folded(recording, outputs.all_frames)?,
+                Form::Pprof => pprof(recording)?,
                 Form::Html => leakhound_report::html::render(recording, &analysis)?.into_bytes(),
             };
             destination.write(&bytes)?;
@@ -76,6 +85,19 @@ impl Opened {
 fn json(analysis: &Analysis) -> Result<Vec<u8>> {
     let mut bytes = serde_json::to_vec_pretty(analysis).context("cannot write the analysis as JSON")?;
     bytes.push(b'\n');
+    Ok(bytes)
+}
+
+fn folded(recording: &Recording, all_frames: bool) -> Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    let options = folded::Options { all_frames, ..folded::Options::default() };
+    folded::write(recording, options, &mut bytes).context("cannot write folded stacks")?;
+    Ok(bytes)
+}
+
+fn pprof(recording: &Recording) -> Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    pprof::write(recording, &mut bytes).context("cannot write a profile")?;
     Ok(bytes)
 }
 

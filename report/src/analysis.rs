@@ -19,13 +19,14 @@ mod series;
 mod step;
 mod totals;
 mod trend;
+mod turnover;
 mod verdict;
 mod youngest;
 
 use std::collections::BTreeMap;
 
 pub use analyze::{Options, analyze};
-pub(crate) use frames::{Paths, visible};
+pub(crate) use frames::{Paths, shown, visible};
 use serde::{Deserialize, Serialize};
 
 use crate::recording::{Mode, Source};

@@ -2,10 +2,12 @@
 
 pub mod amount;
 pub mod analysis;
+pub mod diff;
 pub mod folded;
 pub mod html;
 pub mod memleak;
 pub mod plumbing;
+pub mod pprof;
 pub mod recording;
 pub mod sniff;
 

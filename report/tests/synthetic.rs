@@ -1,4 +1,12 @@
 //! The rules against thousands of simulated heaps whose truth is known.
+#![allow(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "made-up numbers of known size, printed for a person"
+)]
 
 #[path = "synthetic/behaviour.rs"]
 mod behaviour;

@@ -77,7 +77,7 @@ fn main() {
 fn print(rows: &[(&str, f64)]) {
     let of = |wanted: &str| rows.iter().find(|(name, _)| name.starts_with(wanted)).map(|(_, cost)| *cost);
     let (empty, peer) = (of("empty"), of("memleak"));
-    let ratio = |cost: f64, to: Option<f64>| to.map_or("-".into(), |to| format!("{:.2}", cost / to));
+    let ratio = |cost: f64, to: Option<f64>| to.map_or_else(|| "-".into(), |to| format!("{:.2}", cost / to));
     println!("{:<50} {:>10} {:>11} {:>11}", "", "ns/pair", "x memleak", "x empty");
     for (name, cost) in rows {
         println!("{name:<50} {cost:>10.1} {:>11} {:>11}", ratio(*cost, peer), ratio(*cost, empty));
@@ -165,7 +165,7 @@ fn with_investigation(bench: &Bench, rung: Rung) -> (f64, End) {
     let capabilities = Capabilities::probe(true);
     let plan = Plan { settings: &settings, capabilities: &capabilities, container: None };
     let stop = AtomicBool::new(false);
-    let subject = Subject::Running(Target::Process(bench.id()));
+    let id = bench.id();
     let mut end = End::default();
     let cost = std::thread::scope(|scope| {
         let (on, wait_until_on) = channel();
@@ -183,6 +183,7 @@ fn with_investigation(bench: &Bench, rung: Rung) -> (f64, End) {
                 },
                 stop,
             };
+            let subject = Subject::Running(Target::Process(id));
             investigate(subject, plan, observer).unwrap();
         });
         wait_until_on.recv().expect("probes go on");

@@ -4,7 +4,12 @@ use std::io;
 
 use leakhound_ebpf::abi;
 
-use crate::{attachment::ProcessProbes, maps, modules::{Module, Modules}, process::ProcessId};
+use crate::{
+    attachment::ProcessProbes,
+    maps,
+    modules::{Module, Modules},
+    process::ProcessId,
+};
 
 /// An executable mapping and the module in it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -125,14 +125,15 @@ mod tests {
     #[test]
     fn records_only_what_changed_and_sums_over_cohorts() {
         let mut tally = Tally::default();
-        let first =
-            tally.update(&[entry(7, 0, (100, 2), (0, 0)), entry(8, 0, (5, 1), (5, 1))], |hash| hash as u32);
+        let first = tally.update(&[entry(7, 0, (100, 2), (0, 0)), entry(8, 0, (5, 1), (5, 1))], |hash| {
+            u32::try_from(hash).unwrap()
+        });
         assert_eq!(first.len(), 2);
         assert_eq!(tally.live(), (100, 2));
 
         let second = tally.update(
             &[entry(7, 0, (100, 2), (50, 1)), entry(7, 1, (30, 1), (0, 0)), entry(8, 0, (5, 1), (5, 1))],
-            |hash| hash as u32,
+            |hash| u32::try_from(hash).unwrap(),
         );
         let expected = StackCounters {
             id: 7,
@@ -161,9 +162,9 @@ mod tests {
     fn what_a_gone_process_held_is_no_longer_live() {
         let mut tally = Tally::default();
         let reading = [entry(1, 0, (10, 1), (0, 0)), entry(2, 0, (20, 1), (5, 1))];
-        tally.update(&reading, |hash| hash as u32);
-        tally.retire(&[2], |hash| Some(hash as u32));
-        let after = tally.update(&reading, |hash| hash as u32);
+        tally.update(&reading, |hash| u32::try_from(hash).unwrap());
+        tally.retire(&[2], |hash| Some(u32::try_from(hash).unwrap()));
+        let after = tally.update(&reading, |hash| u32::try_from(hash).unwrap());
         assert_eq!(after.len(), 1);
         assert_eq!((after[0].id, after[0].live_bytes, after[0].allocated_bytes), (2, 0, 20));
         assert_eq!(tally.live(), (10, 1));

@@ -5,11 +5,13 @@
 //! functions  the functions they describe: sorted, cut where they overlap
 //! rule       one row of DWARF (rule for CFA, rbp, return address) -> one row of ours
 //!   expression  the few CFA expressions that compilers and linkers really write
+//! code       rows for a musl, which has no such information, from its instructions
 //! rows       rows and the page index over them
 //! ```
 //!
 //! `docs/unwinding.md` explains the method; `ebpf/unwind.bpf.h` is the reader.
 
+mod code;
 mod expression;
 mod functions;
 mod rows;
@@ -83,6 +85,8 @@ pub struct UnwindStats {
     pub deref: usize,
     /// Signal trampolines.
     pub signal: usize,
+    /// Rows read from musl's instructions, for want of unwind information.
+    pub inferred: usize,
     /// Entries that could not be read or lie outside the module's code: addresses there have no rows, or unsupported ones.
     pub bad_entries: usize,
     /// Functions cut short or left out because another one begins inside them.
@@ -167,19 +171,29 @@ pub fn compile<'a, R: ReadRef<'a>>(data: R) -> Result<UnwindTable, UnwindError> 
     eh_frame.list(Source::EhFrame, &sections.code, &mut found, &mut work, &mut stats)?;
     debug_frame.list(Source::DebugFrame, &sections.code, &mut found, &mut work, &mut stats)?;
     functions::separate(&mut found, &mut stats);
-    let (Some(first), Some(last)) = (found.first(), found.last()) else { return Err(UnwindError::Missing) };
+    let inferred = match &sections.table {
+        Some(table) => code::infer(data, sections.segments, table, &found),
+        None => code::Rows::new(),
+    };
+    stats.inferred = inferred.len();
+    let starts = [found.first().map(|function| function.start), inferred.keys().next().copied()];
+    let ends = [found.last().map(|function| function.end), inferred.keys().next_back().copied()];
+    let (Some(first), Some(last)) = (starts.into_iter().flatten().min(), ends.into_iter().flatten().max())
+    else {
+        return Err(UnwindError::Missing);
+    };
 
-    let first_address = first.start & !(PAGE_SIZE - 1);
-    let mut table = Builder::new(first_address, last.end)
-        .ok_or(UnwindError::TooSpread { first: first.start, last: last.end })?;
+    let first_address = first & !(PAGE_SIZE - 1);
+    let mut table = Builder::new(first_address, last).ok_or(UnwindError::TooSpread { first, last })?;
     let mut covered = first_address;
     for function in &found {
-        table.gap(covered..function.start)?;
+        table.between(covered..function.start, &inferred)?;
         match function.source {
             Source::EhFrame => eh_frame.compile(*function, &mut table, &mut work, &mut stats)?,
             Source::DebugFrame => debug_frame.compile(*function, &mut table, &mut work, &mut stats)?,
         }
         covered = function.end;
     }
-    table.finish(covered, stats)
+    table.between(covered..last, &inferred)?;
+    table.finish(last, stats)
 }

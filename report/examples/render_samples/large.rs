@@ -31,7 +31,12 @@ fn plant(n: u32, path: &mut Vec<Frame>, random: &mut Random) -> Planted {
         let (a, b) = (WORDS[function as usize % 8], WORDS[function as usize / 8 % 8]);
         let name = format!("{}::{a}{function}::make{b}(unsigned long)", b.to_lowercase());
         let file = format!("/build/service/src/{}_{}.cc", a.to_lowercase(), function % 800);
-        path.push(line(&name, &file, 1 + random.below(2_000), if function % 3 == 0 { 2 } else { 0 }));
+        path.push(line(
+            &name,
+            &file,
+            1 + random.below(2_000),
+            if function.is_multiple_of(3) { 2 } else { 0 },
+        ));
     }
     let frames = [allocator("malloc", 1)].into_iter().chain(path.iter().rev().cloned()).collect();
     let block = 16 << random.below(8);

@@ -189,7 +189,6 @@ impl Scene {
                 stacks: changed,
                 ledger,
                 cgroup_bytes: self.header.target.memory_limit_bytes.map(|_| live_bytes + (61 << 20)),
-                ..Snapshot::default()
             }));
         }
         self.events.iter().for_each(|event| recording.push(Record::Event(event.clone())));

@@ -15,6 +15,7 @@ use super::{
     reconcile::Reconciliation,
     series::{Grid, Series},
     totals,
+    turnover::Turnover,
     verdict::{self, Case},
 };
 
@@ -49,6 +50,11 @@ pub fn analyze(recording: &Recording, options: &Options) -> Analysis {
             finding
         })
         .collect();
+    let memory = Reconciliation::of(&recording.snapshots, &timeline, &series);
+    let turnover = Turnover::find(recording, &series, memory.as_ref());
+    if let Some(turnover) = turnover {
+        findings.iter_mut().for_each(|finding| turnover.excuse(finding));
+    }
     rank(&mut findings);
     let whole = totals::observation(&timeline, &grid, recording.header.mode);
     let verdict = verdict::verdict(&Case {
@@ -59,7 +65,8 @@ pub fn analyze(recording: &Recording, options: &Options) -> Analysis {
         findings: &findings,
         stragglers,
         whole: &whole,
-        memory: Reconciliation::of(&recording.snapshots, &timeline, &series).as_ref(),
+        memory: memory.as_ref(),
+        turnover,
         doubts: &confidence::doubts(recording, totals.allocated_count),
     });
     findings.truncate(options.top.unwrap_or(usize::MAX));

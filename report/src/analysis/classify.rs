@@ -124,17 +124,28 @@ fn dies_down(ends: &[f64], left: &[f64], grown: &[f64]) -> bool {
     falling && Thirds::of(ends, grown).is_some_and(Thirds::slow_down)
 }
 
+/// Purges that do not get everything: the sawtooth stands on a slope.
 fn rising_sawtooth(o: &Observation<'_>) -> Option<Decision> {
-    let found = sawtooth::find(&o.live)?;
-    let (first, last) = (found.valleys.first()?, found.valleys.last()?);
-    let rising = found.valleys.len() >= 3 && found.valleys.windows(2).all(|pair| pair[1] > pair[0]);
-    if !rising || last - first < 0.25 * found.range {
+    let slope = o.slope?.per_second;
+    let line = o.grid.seconds.iter().map(|second| slope * (second - o.grid.seconds[0]));
+    let teeth: Vec<f64> = o.live.iter().zip(line).map(|(live, line)| live - line).collect();
+    let lowest = teeth.iter().copied().fold(f64::MAX, f64::min);
+    let found = sawtooth::find(&teeth.iter().map(|value| value - lowest).collect::<Vec<_>>())?;
+    let valleys: Vec<f64> = found.valleys.iter().map(|at| o.live[*at]).collect();
+    let rises: Vec<f64> = valleys.windows(2).map(|pair| pair[1] - pair[0]).collect();
+    let (rise, first, last) = (rises.iter().sum::<f64>(), rises.first()?, rises.last()?);
+    // What purges leave of a cache comes to a level after a few of them.
+    let goes_on = rises.len() >= 2 && rises.iter().all(|rise| *rise > 0.0) && *last >= first / 2.0;
+    // Steps minus their slope look like teeth, but nothing is purged there.
+    let purged = found.valleys.iter().all(|at| o.live[*at - 1] > o.live[*at]);
+    let nothing_stays = o.residue.as_ref().is_some_and(|residue| residue.bytes() <= 0.0);
+    if nothing_stays || !goes_on || !purged || rise < 0.35 * found.range || found.range < 0.1 * o.highest() {
         return None;
     }
     let because = format!(
         "It was purged {} times, but each time less thoroughly: the low points rose by {}.",
         found.purges,
-        bytes(last - first)
+        bytes(rise)
     );
     Some(decision(o, Class::Suspected, because))
 }

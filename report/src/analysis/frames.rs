@@ -29,7 +29,7 @@ impl<'a> Paths<'a> {
 }
 
 /// The frames from the allocator's caller outwards, or all of them when asked for, or when there are no others.
-pub(super) fn shown(frames: &[recording::Frame], paths: &Paths<'_>, all: bool) -> Vec<Frame> {
+pub(crate) fn shown(frames: &[recording::Frame], paths: &Paths<'_>, all: bool) -> Vec<Frame> {
     visible(frames, all).map(|frame| show(frame, paths)).collect()
 }
 

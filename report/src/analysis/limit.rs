@@ -67,7 +67,7 @@ mod tests {
         for (name, actual, expected) in cases {
             match (actual, expected) {
                 (Some(actual), Some(expected)) => {
-                    assert!((actual - expected).abs() < 1e-6, "{name}: {actual}")
+                    assert!((actual - expected).abs() < 1e-6, "{name}: {actual}");
                 }
                 (actual, expected) => assert_eq!(actual, expected, "{name}"),
             }

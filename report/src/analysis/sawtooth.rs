@@ -16,8 +16,8 @@ const PERIODIC: f64 = 0.8;
 pub(super) struct Sawtooth {
     /// Falls that were followed or preceded by climbs as large.
     pub(super) purges: usize,
-    /// Lowest values between a fall and the next climb.
-    pub(super) valleys: Vec<f64>,
+    /// Where it was lowest between a fall and the next climb: indices of points, rising.
+    pub(super) valleys: Vec<usize>,
     /// Largest and smallest value.
     pub(super) range: f64,
 }
@@ -38,8 +38,7 @@ pub(super) fn find(values: &[f64]) -> Option<Sawtooth> {
         return None;
     }
     let mean_climb = climbs.iter().sum::<usize>() as f64 / climbs.len() as f64;
-    let valleys =
-        turns.windows(2).filter(|leg| values[leg[1]] < values[leg[0]]).map(|leg| values[leg[1]]).collect();
+    let valleys = turns.windows(2).filter(|leg| values[leg[1]] < values[leg[0]]).map(|leg| leg[1]).collect();
     let gradual = mean_climb >= SHORTEST_CLIMB && !is_spiky(values, &turns) && noise(values) < CLEAR * range;
     (gradual || has_steady_steps(values, 0.05 * range) || is_periodic(values)).then_some(Sawtooth {
         purges,
@@ -156,6 +155,6 @@ mod tests {
     #[test]
     fn valleys_are_the_low_ends() {
         let values = [0.0, 5.0, 10.0, 2.0, 7.0, 12.0, 4.0, 9.0, 14.0, 6.0];
-        assert_eq!(find(&values).unwrap().valleys, [2.0, 4.0, 6.0]);
+        assert_eq!(find(&values).unwrap().valleys, [3, 6, 9]);
     }
 }

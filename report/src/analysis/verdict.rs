@@ -9,7 +9,7 @@ use crate::{
 
 use super::{
     Class, Finding, Frame, TimelinePoint, Totals, Verdict, VerdictName, classify, confidence::Doubts, limit,
-    observation::Observation, reconcile::Reconciliation, retention,
+    observation::Observation, reconcile::Reconciliation, retention, turnover::Turnover,
 };
 
 /// Everything a verdict rests on.
@@ -25,6 +25,7 @@ pub(super) struct Case<'a> {
     /// The live bytes of all stacks together, looked at like one stack.
     pub(super) whole: &'a Observation<'a>,
     pub(super) memory: Option<&'a Reconciliation>,
+    pub(super) turnover: Option<Turnover>,
     pub(super) doubts: &'a Doubts,
 }
 
@@ -84,23 +85,8 @@ fn nothing_seen(case: &Case<'_>) -> Option<Opinion> {
     (case.totals.allocated_count == 0).then(|| (VerdictName::Inconclusive, 0, vec![reason.to_owned()]))
 }
 
-/// A full cache whose old entries are from before the probes looks like a leak: new blocks stay, and the frees of the old
-/// ones match nothing. Then memory does not grow.
 fn turnover(case: &Case<'_>) -> Option<Opinion> {
-    let memory = case.memory?;
-    let live = memory.live.1.saturating_sub(memory.live.0);
-    let unmatched =
-        case.recording.snapshots.last()?.ledger.get("unmatchedFrees").copied().unwrap_or_default();
-    let replaced = unmatched as f64 >= 0.5 * case.totals.live_count as f64;
-    if !memory.is_material(live as f64) || memory.changed > 0.25 * live as f64 || !replaced {
-        return None;
-    }
-    let reason = format!(
-        "{} of new blocks stay, but {unmatched} older blocks were freed and memory did not grow: this may be a full cache \
-         that turns over. Watch for longer.",
-        amount::bytes(live)
-    );
-    Some((VerdictName::Inconclusive, 0, vec![reason]))
+    case.turnover.map(|turnover| (VerdictName::Inconclusive, 0, vec![turnover.sentence()]))
 }
 
 fn mostly_off_heap(case: &Case<'_>) -> Option<Opinion> {

@@ -21,7 +21,11 @@ fn recording(stacks: &[(&[&str], u64, u64)]) -> Recording {
             ..Frame::default()
         };
         let id = u32::try_from(at).unwrap();
-        recording.push(Record::Stack(Stack { id, frames: names.iter().map(frame).collect(), cut_short: None }));
+        recording.push(Record::Stack(Stack {
+            id,
+            frames: names.iter().map(frame).collect(),
+            cut_short: None,
+        }));
     }
     for snapshot in 0..2 {
         let counters = stacks
@@ -29,7 +33,11 @@ fn recording(stacks: &[(&[&str], u64, u64)]) -> Recording {
             .enumerate()
             .map(|(at, (_, first, last))| counters(at, if snapshot == 0 { *first } else { *last }))
             .collect();
-        recording.push(Record::Snapshot(Snapshot { time_ns: snapshot, stacks: counters, ..Snapshot::default() }));
+        recording.push(Record::Snapshot(Snapshot {
+            time_ns: snapshot,
+            stacks: counters,
+            ..Snapshot::default()
+        }));
     }
     recording
 }

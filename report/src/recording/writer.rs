@@ -13,12 +13,14 @@ const LEVEL: i32 = 3;
 pub struct Writer<W: Write> {
     output: W,
     frame: Option<Encoder<'static, Vec<u8>>>,
+    /// Collects a line, because the compressor is slow with single numbers.
+    line: Vec<u8>,
 }
 
 impl<W: Write> Writer<W> {
     /// A writer with nothing written yet. Give it a file, not a buffer: it writes whole frames.
     pub fn new(output: W) -> Self {
-        Self { output, frame: None }
+        Self { output, frame: None, line: Vec::new() }
     }
 
     /// Adds one record. After a header, a snapshot or an end everything so far is flushed to the output.
@@ -27,8 +29,10 @@ impl<W: Write> Writer<W> {
             Some(frame) => frame,
             none => none.insert(start_frame()?),
         };
-        serde_json::to_writer(&mut *frame, record)?;
-        frame.write_all(b"\n")?;
+        self.line.clear();
+        serde_json::to_writer(&mut self.line, record)?;
+        self.line.push(b'\n');
+        frame.write_all(&self.line)?;
         match record {
             Record::Header(_) | Record::Snapshot(_) | Record::End(_) => self.flush(),
             Record::Module(_) | Record::Stack(_) | Record::Event(_) => Ok(()),

@@ -124,7 +124,7 @@ fn damaged_files_are_errors_or_hold_less() {
         for n in 0..8 {
             let at = (seed.wrapping_mul(2_654_435_761).wrapping_add(n * 40_503))
                 % if seed % 2 == 0 { 4096 } else { bytes.len() };
-            bytes[at] = bytes[at].wrapping_add((seed * 31 + n) as u8 | 1);
+            bytes[at] = bytes[at].wrapping_add(u8::try_from((seed * 31 + n) % 256).unwrap() | 1);
         }
         if let Ok(found) = find("damaged", bytes.as_slice(), None) {
             assert!(found.iter().all(|one| one.sites.len() <= HOOKS.len()));

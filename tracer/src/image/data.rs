@@ -30,7 +30,7 @@ impl Content {
 }
 
 /// The bytes of an image, read as they are asked for and kept until this is dropped. Reads never change the image, so that
-/// several can go on over one descriptor. After [`MOST_BYTES`] they fail.
+/// several can go on over one descriptor. After `MOST_BYTES` they fail.
 #[derive(Debug)]
 pub struct Data<'a> {
     cache: ReadCache<Reader<'a>>,

@@ -5,7 +5,8 @@ use std::ops::Range;
 use leakhound_ebpf::abi::{Cfa, Row};
 
 use super::{
-    MAX_PAGES, MAX_ROWS, PAGE_SHIFT, PAGE_SIZE, PageRows, UnwindError, UnwindStats, UnwindTable, rule::bare,
+    MAX_PAGES, MAX_ROWS, PAGE_SHIFT, PAGE_SIZE, PageRows, UnwindError, UnwindStats, UnwindTable, code::Rows,
+    rule::bare,
 };
 
 /// Assumes: addresses are pushed in rising order, from the first page's first byte on.
@@ -30,9 +31,18 @@ impl Builder {
         })
     }
 
-    /// No unwind information for these addresses.
-    pub(super) fn gap(&mut self, addresses: Range<u64>) -> Result<(), UnwindError> {
-        if addresses.is_empty() { Ok(()) } else { self.push(addresses.start, bare(Cfa::None)) }
+    /// Addresses without unwind information: what was read from instructions there, and otherwise nothing.
+    pub(super) fn between(&mut self, addresses: Range<u64>, inferred: &Rows) -> Result<(), UnwindError> {
+        if addresses.is_empty() {
+            return Ok(());
+        }
+        if !inferred.contains_key(&addresses.start) {
+            self.push(addresses.start, bare(Cfa::None))?;
+        }
+        for (address, row) in inferred.range(addresses) {
+            self.push(*address, *row)?;
+        }
+        Ok(())
     }
 
     /// `rule` holds from `address` on; its `pc_low` is set here.

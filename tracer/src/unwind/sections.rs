@@ -19,11 +19,14 @@ const MAX_SEGMENTS: usize = 1024;
 const INDEX_HEAD: u64 = 32;
 
 type Header = elf::FileHeader64<LittleEndian>;
-type Segment = elf::ProgramHeader64<LittleEndian>;
+pub(super) type Segment = elf::ProgramHeader64<LittleEndian>;
 const ENDIAN: LittleEndian = LittleEndian;
 
 /// What unwinding needs of a file.
-pub(super) struct Sections<'a> {
+pub(super) struct Sections<'a, R: ReadRef<'a>> {
+    pub(super) segments: &'a [Segment],
+    /// `None` when they are damaged; a stripped file may also have none.
+    pub(super) table: Option<SectionTable<'a, Header, R>>,
     /// Virtual addresses of executable segments, sorted.
     pub(super) code: Vec<Range<u64>>,
     /// Start of .text, a base of encoded pointers.
@@ -43,7 +46,7 @@ pub(super) struct Section<'a> {
     pub(super) bytes: Cow<'a, [u8]>,
 }
 
-pub(super) fn find<'a, R: ReadRef<'a>>(data: R) -> Result<Sections<'a>, UnwindError> {
+pub(super) fn find<'a, R: ReadRef<'a>>(data: R) -> Result<Sections<'a, R>, UnwindError> {
     match FileKind::parse(data)? {
         FileKind::Elf64 => {}
         other => return Err(UnwindError::Machine(format!("{other:?}"))),
@@ -57,19 +60,20 @@ pub(super) fn find<'a, R: ReadRef<'a>>(data: R) -> Result<Sections<'a>, UnwindEr
     let segments = &segments[..segments.len().min(MAX_SEGMENTS)];
 
     let mut found = Sections {
+        segments,
+        table: header.sections(ENDIAN, data).ok(),
         code: code(segments),
         text: 0,
         got: 0,
         eh_frame: Section::default(),
         debug_frame: Section::default(),
     };
-    // Section headers are not needed to run, so a stripped file may have none, or damaged ones.
-    if let Ok(table) = header.sections(ENDIAN, data) {
+    if let Some(table) = &found.table {
         let address = |name| table.section_by_name(ENDIAN, name).map_or(0, |(_, s)| s.sh_addr(ENDIAN));
         found.text = address(b".text");
         found.got = address(b".got");
-        found.eh_frame = by_name(&table, data, ".eh_frame")?;
-        found.debug_frame = by_name(&table, data, ".debug_frame")?;
+        found.eh_frame = by_name(table, data, ".eh_frame")?;
+        found.debug_frame = by_name(table, data, ".debug_frame")?;
     }
     if found.eh_frame.bytes.is_empty()
         && let Some(index) =
@@ -83,11 +87,15 @@ pub(super) fn find<'a, R: ReadRef<'a>>(data: R) -> Result<Sections<'a>, UnwindEr
 fn code(segments: &[Segment]) -> Vec<Range<u64>> {
     let mut code: Vec<_> = segments
         .iter()
-        .filter(|s| s.p_type(ENDIAN) == elf::PT_LOAD && s.p_flags(ENDIAN).contains(elf::PF_X))
+        .filter(|segment| is_code(segment))
         .map(|s| s.p_vaddr(ENDIAN)..s.p_vaddr(ENDIAN).saturating_add(s.p_memsz(ENDIAN)))
         .collect();
     code.sort_by_key(|range| range.start);
     code
+}
+
+pub(super) fn is_code(segment: &Segment) -> bool {
+    segment.p_type(ENDIAN) == elf::PT_LOAD && segment.p_flags(ENDIAN).contains(elf::PF_X)
 }
 
 fn by_name<'a, R: ReadRef<'a>>(

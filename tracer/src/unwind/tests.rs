@@ -5,6 +5,7 @@
     reason = "test data are small numbers"
 )]
 
+mod code;
 mod elf;
 mod hostile;
 mod kernel;

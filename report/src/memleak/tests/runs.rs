@@ -41,7 +41,7 @@ fn a_run_over_midnight_goes_on() {
 
 #[test]
 fn a_log_without_its_head_begins_with_the_next_snapshot() {
-    let log: String = USER_LOG.lines().skip(8).map(|line| format!("{line}\n")).collect();
+    let log: String = USER_LOG.split_inclusive('\n').skip(8).collect();
     let recording = read(&log);
     assert_eq!(recording.snapshots.len(), 2);
     assert_eq!(lost(&recording, "lineOutsideSnapshot"), 9);

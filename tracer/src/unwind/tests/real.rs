@@ -75,7 +75,7 @@ fn compare(name: &str, data: &[u8], stride: usize) -> UnwindStats {
 }
 
 /// Reads a library; `None`, loudly, when this machine does not have it and is not CI.
-fn library(path: &str) -> Option<Vec<u8>> {
+pub(super) fn library(path: &str) -> Option<Vec<u8>> {
     if !Path::new(path).exists() {
         assert!(std::env::var_os("CI").is_none(), "CI must have {path}");
         eprintln!("SKIPPED: {path} is not installed");

@@ -1,0 +1,273 @@
+//! Rows read from instructions, for musl: it is built without unwind information and without frame pointers.
+//!
+//! Without these a program in an Alpine container could not be walked from `strdup` to whoever called it, and no walk
+//! would ever be known to have reached its end. GCC's code is regular enough: from a function's first instruction on, every
+//! instruction says how far rsp moves. Checked against glibc, where the same can be read from `.eh_frame`.
+//!
+//! Caveats: only where a file defines `__libc_start_main` and says nothing about it; other code without unwind
+//! information usually keeps frame pointers (Go, V8's built-ins, a kernel of hand-written assembly).
+
+mod frame;
+mod symbols;
+
+use std::{
+    collections::{BTreeMap, BTreeSet, HashSet},
+    ops::Range,
+};
+
+use iced_x86::{
+    Decoder, DecoderOptions, FlowControl, Instruction, InstructionInfoFactory, Mnemonic, OpKind, Register,
+};
+use leakhound_ebpf::abi::{Cfa, Row};
+use object::{
+    LittleEndian, ReadRef,
+    elf::FileHeader64,
+    read::elf::{ProgramHeader, SectionTable},
+};
+
+use self::{frame::Frame, symbols::Symbols};
+use super::{
+    functions::Function,
+    rule::bare,
+    sections::{Segment, is_code},
+};
+
+/// Shortest stretch of code without unwind information that is looked at, in bytes: shorter ones are padding and stubs.
+const SHORTEST: u64 = 256;
+/// Fewest bytes of such code in a file with a musl in it.
+const FEWEST: u64 = 16 << 10;
+/// Most bytes of it that are read; musl has 400 KiB.
+const MOST: u64 = 2 << 20;
+/// `rt_sigreturn`, by which a signal handler goes back.
+const SIGRETURN: u64 = 15;
+
+/// A stretch of code and its address.
+#[derive(Clone, Copy)]
+pub(super) struct Stretch<'a> {
+    pub(super) address: u64,
+    pub(super) bytes: &'a [u8],
+}
+
+impl Stretch<'_> {
+    fn end(&self) -> u64 {
+        self.address + self.bytes.len() as u64
+    }
+}
+
+/// Rows by address, with a row without information after each function.
+pub(super) type Rows = BTreeMap<u64, Row>;
+
+/// Rows for the code of a musl inside this file that `described` leaves out; empty for any other file.
+pub(super) fn infer<'a, R: ReadRef<'a>>(
+    data: R,
+    segments: &[Segment],
+    table: &SectionTable<'a, FileHeader64<LittleEndian>, R>,
+    described: &[Function],
+) -> Rows {
+    let gaps: Vec<_> = segments
+        .iter()
+        .filter_map(|segment| Some((segment, code_range(segment)?)))
+        .flat_map(|(segment, range)| gaps(range, described).into_iter().map(move |gap| (segment, gap)))
+        .filter(|(_, gap)| gap.end - gap.start >= SHORTEST)
+        .collect();
+    let size: u64 = gaps.iter().map(|(_, gap)| gap.end - gap.start).sum();
+    if !(FEWEST..=MOST).contains(&size) {
+        return Rows::new();
+    }
+    let symbols = Symbols::read(table, data);
+    if !symbols.start.is_some_and(|start| gaps.iter().any(|(_, gap)| gap.contains(&start))) {
+        return Rows::new();
+    }
+    let stretches = gaps.iter().filter_map(|(segment, gap)| {
+        let offset = segment.p_offset(LittleEndian).checked_add(gap.start - segment.p_vaddr(LittleEndian))?;
+        let bytes = data.read_bytes_at(offset, gap.end - gap.start).ok()?;
+        Some(Stretch { address: gap.start, bytes })
+    });
+    read(stretches.collect(), symbols.functions, &symbols.never_return)
+}
+
+/// The addresses of a segment's code, as far as it lies in the file.
+fn code_range(segment: &Segment) -> Option<Range<u64>> {
+    let start = segment.p_vaddr(LittleEndian);
+    let size = segment.p_filesz(LittleEndian).min(segment.p_memsz(LittleEndian));
+    is_code(segment).then(|| start.checked_add(size)).flatten().map(|end| start..end)
+}
+
+/// What functions leave of a range; they are sorted and do not overlap.
+fn gaps(range: Range<u64>, functions: &[Function]) -> Vec<Range<u64>> {
+    let mut gaps = Vec::new();
+    let mut from = range.start;
+    for function in functions.iter().filter(|function| range.contains(&function.start)) {
+        gaps.push(from..function.start);
+        from = function.end;
+    }
+    gaps.push(from..range.end);
+    gaps.retain(|gap| gap.start < gap.end);
+    gaps
+}
+
+/// Reads the rows of every function that has a name or is called from here. The stretches are sorted.
+pub(super) fn read(stretches: Vec<Stretch<'_>>, named: Vec<u64>, never_return: &HashSet<u64>) -> Rows {
+    let mut reader = Reader {
+        functions: named.into_iter().collect(),
+        stretches,
+        never_return,
+        signals: Vec::new(),
+        seen: BTreeMap::new(),
+        factory: InstructionInfoFactory::new(),
+    };
+    for stretch in reader.stretches.clone() {
+        reader.sweep(stretch.address);
+    }
+    for function in reader.functions.clone() {
+        reader.follow(function);
+    }
+    reader.rows()
+}
+
+struct Reader<'a> {
+    functions: BTreeSet<u64>,
+    stretches: Vec<Stretch<'a>>,
+    never_return: &'a HashSet<u64>,
+    /// Where signal handlers return to.
+    signals: Vec<Range<u64>>,
+    seen: BTreeMap<u64, Seen>,
+    factory: InstructionInfoFactory,
+}
+
+/// An instruction, and the frame that it finds.
+struct Seen {
+    next: u64,
+    frame: Frame,
+    outermost: bool,
+}
+
+impl Reader<'_> {
+    /// Finds functions without names: whatever is called, or named by an address that code does not run into.
+    fn sweep(&mut self, start: u64) {
+        let mut runs_into = true;
+        let mut address_taken = Vec::new();
+        let mut entries = HashSet::new();
+        let mut number_in_rax = None;
+        for instruction in decode(&self.stretches, start) {
+            if !runs_into {
+                entries.insert(instruction.ip());
+            }
+            if instruction.is_call_near() && self.is_inside(instruction.near_branch_target()) {
+                self.functions.insert(instruction.near_branch_target());
+            }
+            if instruction.mnemonic() == Mnemonic::Lea && instruction.is_ip_rel_memory_operand() {
+                address_taken.push(instruction.ip_rel_memory_address());
+            }
+            if instruction.mnemonic() == Mnemonic::Syscall
+                && let Some(start) = number_in_rax
+            {
+                self.signals.push(start..instruction.next_ip());
+            }
+            number_in_rax = loads_number(&instruction, SIGRETURN).then(|| instruction.ip());
+            runs_into = match instruction.flow_control() {
+                FlowControl::Return
+                | FlowControl::UnconditionalBranch
+                | FlowControl::IndirectBranch
+                | FlowControl::Exception => false,
+                FlowControl::Call => !self.never_return.contains(&instruction.near_branch_target()),
+                _ => runs_into || instruction.mnemonic() != Mnemonic::Nop,
+            };
+        }
+        self.functions.extend(address_taken.into_iter().filter(|address| entries.contains(address)));
+    }
+
+    /// Follows a function's instructions along all branches. Each instruction is looked at once.
+    fn follow(&mut self, function: u64) {
+        let mut open = vec![(function, Frame::ENTRY)];
+        while let Some((mut address, mut frame)) = open.pop() {
+            while self.is_inside(address) && (address == function || !self.functions.contains(&address)) {
+                if let Some(seen) = self.seen.get_mut(&address) {
+                    seen.frame = seen.frame.join(frame);
+                    break;
+                }
+                let Some(instruction) = decode(&self.stretches, address).next() else { break };
+                let outermost = instruction.flow_control() == FlowControl::IndirectCall
+                    && self.result_ends_all(&instruction);
+                self.seen.insert(address, Seen { next: instruction.next_ip(), frame, outermost });
+                address = instruction.next_ip();
+                match instruction.flow_control() {
+                    FlowControl::Next | FlowControl::Interrupt => {
+                        frame = frame.after(&instruction, &mut self.factory);
+                    }
+                    FlowControl::IndirectCall => {}
+                    FlowControl::Call if self.never_return.contains(&instruction.near_branch_target()) => {
+                        break;
+                    }
+                    FlowControl::Call => {}
+                    FlowControl::ConditionalBranch => open.push((instruction.near_branch_target(), frame)),
+                    FlowControl::UnconditionalBranch => address = instruction.near_branch_target(),
+                    _ => break,
+                }
+            }
+        }
+    }
+
+    /// `exit(main(...))` and `pthread_exit(start(...))`: whoever is called there is the outermost function worth showing.
+    fn result_ends_all(&self, call: &Instruction) -> bool {
+        let mut next = decode(&self.stretches, call.next_ip());
+        let (Some(passes), Some(ends)) = (next.next(), next.next()) else { return false };
+        matches!(passes.mnemonic(), Mnemonic::Mov | Mnemonic::Movsxd)
+            && passes.op0_register().full_register() == Register::RDI
+            && passes.op1_register().full_register() == Register::RAX
+            && ends.is_call_near()
+            && self.never_return.contains(&ends.near_branch_target())
+    }
+
+    fn rows(self) -> Rows {
+        let mut rows = Rows::new();
+        let mut last = bare(Cfa::None);
+        for (address, seen) in &self.seen {
+            let row = if seen.outermost { bare(Cfa::End) } else { seen.frame.row() };
+            if row != last {
+                rows.insert(*address, row);
+            }
+            last = row;
+            if !self.seen.contains_key(&seen.next) {
+                last = bare(Cfa::None);
+                rows.insert(seen.next, last);
+            }
+        }
+        for signal in self.signals {
+            // A handler's return address is the first instruction's, and a walk looks one byte before it.
+            let after =
+                rows.range(..=signal.end).next_back().map_or_else(|| bare(Cfa::None), |(_, row)| *row);
+            let inside: Vec<u64> = rows.range(signal.clone()).map(|(address, _)| *address).collect();
+            for address in inside {
+                rows.remove(&address);
+            }
+            rows.insert(signal.start.saturating_sub(1), bare(Cfa::Signal));
+            rows.insert(signal.end, after);
+        }
+        rows
+    }
+
+    fn is_inside(&self, address: u64) -> bool {
+        stretch_of(&self.stretches, address).is_some()
+    }
+}
+
+fn stretch_of<'s, 'a>(stretches: &'s [Stretch<'a>], address: u64) -> Option<&'s Stretch<'a>> {
+    let before = &stretches[..stretches.partition_point(|stretch| stretch.address <= address)];
+    before.last().filter(|stretch| address < stretch.end())
+}
+
+/// Instructions from an address to the end of its stretch.
+fn decode<'a>(stretches: &[Stretch<'a>], from: u64) -> impl Iterator<Item = Instruction> + use<'a> {
+    let bytes = stretch_of(stretches, from)
+        .and_then(|stretch| stretch.bytes.get(usize::try_from(from - stretch.address).ok()?..))
+        .unwrap_or_default();
+    Decoder::with_ip(64, bytes, from, DecoderOptions::NONE).into_iter()
+}
+
+fn loads_number(instruction: &Instruction, number: u64) -> bool {
+    instruction.mnemonic() == Mnemonic::Mov
+        && instruction.op0_register().full_register() == Register::RAX
+        && instruction.op1_kind() != OpKind::Memory
+        && instruction.try_immediate(1).is_ok_and(|value| value == number)
+}
