@@ -18,6 +18,7 @@ mod sawtooth;
 mod series;
 mod step;
 mod totals;
+mod traffic;
 mod trend;
 mod turnover;
 mod verdict;

@@ -83,8 +83,10 @@ pub struct StackDiff {
     /// Innermost first, without the allocator's own; as they are in the later recording, where it is in that one.
     pub frames: Vec<analysis::Frame>,
     /// In the earlier recording; absent when it is not there.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
     pub before: Option<Usage>,
     /// In the later recording; absent when it is not there.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
     pub after: Option<Usage>,
     /// Bytes per hour by which the later one grows faster; negative when more slowly.
     pub growth_difference_bytes_per_hour: f64,

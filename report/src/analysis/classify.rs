@@ -6,7 +6,7 @@ use super::{
     Class,
     observation::Observation,
     saturation::Thirds,
-    sawtooth, step,
+    sawtooth, step, traffic,
     trend::{self, Slope},
 };
 
@@ -33,6 +33,7 @@ const CHECKS: &[(&str, Check)] = &[
     ("jumps", jumps),
     ("slowing down", saturating),
     ("level", level),
+    ("more traffic", more_traffic),
     ("steady growth", steady_growth),
     ("growth in a short recording", short_growth),
 ];
@@ -234,6 +235,20 @@ fn level(o: &Observation<'_>) -> Option<Decision> {
         (false, false) => format!("It stayed at {} all the time.", bytes(trend::median(&o.live))),
     };
     Some(decision(o, Class::Plateau, because))
+}
+
+/// It grew because there was more to do; nobody can tell whether that goes on.
+fn more_traffic(o: &Observation<'_>) -> Option<Decision> {
+    let (from, to) = o.ends();
+    let traffic::Traffic { before, after } = traffic::explains(o)?;
+    let because = format!(
+        "It grew from {} to {} because ever more was allocated, {} and then {} a second: each block lives as long as before.",
+        bytes(from),
+        bytes(to),
+        bytes(before),
+        bytes(after)
+    );
+    Some(decision(o, Class::Inconclusive, because))
 }
 
 /// Live bytes went up and up. With cohorts that say otherwise, only where nothing else can explain it: a queue that falls

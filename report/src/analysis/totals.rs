@@ -69,6 +69,7 @@ pub(super) fn observation<'a>(timeline: &[TimelinePoint], grid: &'a Grid, mode: 
         residue: None,
         has_cohorts: true,
         live,
+        allocated: Vec::new(),
     }
 }
 

@@ -36,7 +36,8 @@ impl Turnover {
         let (middle, end) = (recording.snapshots.get(half)?, recording.snapshots.last()?);
         let replaced = unmatched(end).saturating_sub(unmatched(middle));
         let blocks = |at: usize| {
-            let counts = series.iter().flat_map(|one| one.history.sample(&[at], |counters| counters.live_count));
+            let counts =
+                series.iter().flat_map(|one| one.history.sample(&[at], |counters| counters.live_count));
             counts.fold(0, u64::saturating_add)
         };
         let grown = blocks(recording.snapshots.len() - 1).saturating_sub(blocks(half));
