@@ -15,6 +15,7 @@ Examples:
   leakhound run --duration 10s --interval 1s -- ./server --port 8080
                                                       start a program and watch it from its first instruction
   leakhound report memleak.log --html report.html     the same report from a log of bcc's or libbpf-tools' memleak
+  leakhound diff before.lhr after.lhr                 what grew between two recordings
   leakhound doctor                                    what this kernel and these privileges allow
 
 Exit status: 0 the investigation worked, whatever it found; 1 it failed; 2 wrong use; 3 --fail-on was met.";
@@ -36,6 +37,8 @@ pub(crate) enum Command {
     Run(Run),
     /// Make a report from a recording, or from a log of memleak
     Report(Report),
+    /// Compare two recordings: what grew, shrank, appeared, went
+    Diff(Diff),
     /// Show what this kernel and these privileges allow, what is missing, and how to get it
     Doctor(Doctor),
     /// Print a completion script
@@ -102,6 +105,20 @@ pub(crate) struct Report {
     pub(crate) quiet: bool,
     #[command(flatten)]
     pub(crate) outputs: Outputs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Diff {
+    /// The recording or log to compare with
+    pub(crate) before: PathBuf,
+    /// The recording or log to judge
+    pub(crate) after: PathBuf,
+    /// Write the differences as JSON; - for standard output
+    #[arg(long, value_name = "FILE")]
+    pub(crate) json: Option<PathBuf>,
+    /// Stacks to show
+    #[arg(long, value_name = "N", default_value_t = 10)]
+    pub(crate) top: usize,
 }
 
 #[derive(Debug, Args)]

@@ -10,6 +10,7 @@
 
 mod args;
 mod destination;
+mod diff;
 mod doctor;
 mod human;
 mod manual;
@@ -38,6 +39,7 @@ fn main() -> ExitCode {
     let result = match cli.command {
         Command::Run(run) => run::run(&run),
         Command::Report(report) => report::report(&report),
+        Command::Diff(asked) => diff::compare(&asked),
         Command::Doctor(doctor) => doctor::doctor(&doctor),
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Cli::command(), "leakhound", &mut io::stdout());

@@ -92,9 +92,18 @@ fn class(finding: &Finding) -> String {
 }
 
 fn stack(finding: &Finding) -> String {
+    let mut lines = stack_lines(&finding.frames);
+    if let Some(why) = &finding.cut_short {
+        lines.push(format!("(the walk ended here: {})", visible(why)));
+    }
+    lines.join("\n  ")
+}
+
+/// A stack, a line a frame, with what surrounds every program folded.
+pub(crate) fn stack_lines(frames: &[Frame]) -> Vec<String> {
     let mut lines: Vec<String> = Vec::new();
     let mut folded = 0;
-    for (index, frame) in finding.frames.iter().enumerate() {
+    for (index, frame) in frames.iter().enumerate() {
         // the first is the title, whatever it is
         if index > 0 && is_runtime(frame) {
             folded += 1;
@@ -103,7 +112,7 @@ fn stack(finding: &Finding) -> String {
         fold(&mut lines, &mut folded);
         lines.push(line(frame));
         if lines.len() > FRAMES {
-            lines.push(format!("... {} more", finding.frames.len() - index - 1));
+            lines.push(format!("... {} more", frames.len() - index - 1));
             break;
         }
     }
@@ -111,10 +120,7 @@ fn stack(finding: &Finding) -> String {
     if lines.is_empty() {
         lines.push("(no frames)".into());
     }
-    if let Some(why) = &finding.cut_short {
-        lines.push(format!("(the walk ended here: {})", visible(why)));
-    }
-    lines.join("\n  ")
+    lines
 }
 
 fn fold(lines: &mut Vec<String>, folded: &mut usize) {
@@ -230,7 +236,7 @@ fn totals(analysis: &Analysis) -> String {
 }
 
 /// Names come from a hostile place: control characters could rewrite the terminal, and bidirectional ones a line.
-fn visible(text: &str) -> String {
+pub(crate) fn visible(text: &str) -> String {
     let mut safe = String::with_capacity(text.len());
     for c in text.chars() {
         let deceives = matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}');
