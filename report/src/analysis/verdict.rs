@@ -142,7 +142,9 @@ fn accuse(case: &Case<'_>, verb: (&str, &str), how: &str, findings: &[&Finding])
 
 /// The innermost function of the program itself, with its place: nobody goes looking for a leak in strdup.
 fn name(mode: Mode, finding: &Finding) -> String {
-    let own = |frame: &&Frame| origin::of(&frame.function, &frame.module, mode, false) == Origin::Application;
+    let own = |frame: &&Frame| {
+        origin::of(&frame.function, frame.file.as_deref(), &frame.module, mode, false) == Origin::Application
+    };
     match finding.frames.iter().find(own).or_else(|| finding.frames.first()) {
         Some(frame) => match (&frame.file, frame.line) {
             (Some(file), Some(line)) => {

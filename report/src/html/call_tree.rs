@@ -72,7 +72,13 @@ impl<'a> CallTree<'a> {
                     let path = frame.module.and_then(|id| paths.get(&id)).copied();
                     let name = name(frame, path);
                     places.push(Place {
-                        origin: origin::of(&name, path.unwrap_or_default(), mode, frame.allocator),
+                        origin: origin::of(
+                            &name,
+                            frame.file.as_deref(),
+                            path.unwrap_or_default(),
+                            mode,
+                            frame.allocator,
+                        ),
                         function: functions.index(name),
                         file: frame.file.as_deref().map(|file| files.index(shorten(file))),
                         line: frame.line.unwrap_or(0),

@@ -61,8 +61,11 @@ const KERNEL_ENTRIES: &[&str] = &[
     "do_el0_svc",
 ];
 
-/// Whose code `function` in `module` is; `allocator` is the recorder's own word on it.
-pub(crate) fn of(function: &str, module: &str, mode: Mode, allocator: bool) -> Origin {
+/// Where the sources of the standard libraries lie; inlined calls often have a source line and no namespace.
+const RUNTIME_SOURCES: &[&str] = &["/rustc/", "/lib/rustlib/src/rust/library/", "/include/c++/"];
+
+/// Whose code `function` of `source` in `module` is; `allocator` is the recorder's own word on it.
+pub(crate) fn of(function: &str, source: Option<&str>, module: &str, mode: Mode, allocator: bool) -> Origin {
     if allocator {
         return Origin::Allocator;
     }
@@ -73,6 +76,7 @@ pub(crate) fn of(function: &str, module: &str, mode: Mode, allocator: bool) -> O
     let file = module.rsplit('/').next().unwrap_or(module);
     let name = qualified(function);
     let runtime = RUNTIME_MODULES.iter().any(|start| file.starts_with(start))
+        || source.is_some_and(|source| RUNTIME_SOURCES.iter().any(|path| source.contains(path)))
         || RUNTIME_NAMESPACES.iter().any(|start| name.starts_with(start))
         || RUNTIME_FUNCTIONS.contains(&name);
     if runtime { Origin::Runtime } else { Origin::Application }
@@ -129,10 +133,12 @@ mod tests {
             ("((((", "", Origin::Application),
             ("\u{202e}é <", "", Origin::Application),
         ] {
-            assert_eq!(of(function, module, Mode::Heap, false), expected, "{function}");
+            assert_eq!(of(function, None, module, Mode::Heap, false), expected, "{function}");
         }
-        assert_eq!(of("anything", "/app", Mode::Heap, true), Origin::Allocator);
-        assert_eq!(of("do_syscall_64", "", Mode::Kernel, false), Origin::Runtime);
-        assert_eq!(of("do_anonymous_page", "", Mode::Kernel, false), Origin::Application);
+        let inlined = Some("/rustc/59807616/library/std/src/rt.rs");
+        assert_eq!(of("call_once<fn(), ()>", inlined, "/app", Mode::Heap, false), Origin::Runtime);
+        assert_eq!(of("anything", None, "/app", Mode::Heap, true), Origin::Allocator);
+        assert_eq!(of("do_syscall_64", None, "", Mode::Kernel, false), Origin::Runtime);
+        assert_eq!(of("do_anonymous_page", None, "", Mode::Kernel, false), Origin::Application);
     }
 }

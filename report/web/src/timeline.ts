@@ -196,22 +196,29 @@ export function drawTimeline(report: Report, view: View, reveal: (stack: number)
     });
   }
 
-  /** Writes each layer's number where it is thick enough at the right end. */
+  /** Writes each layer's number where it is thickest in the later half, if it is thick enough there. */
   function label(u: uPlot, order: Layer[]) {
     const { ctx } = u;
     const ratio = uPlot.pxRatio;
     ctx.save();
     ctx.font = `600 ${11 * ratio}px ${css("--sans")}`;
-    ctx.textAlign = "right";
+    ctx.textAlign = "center";
     ctx.textBaseline = "middle";
     order.forEach((layer, rank) => {
       if (layer.stack === undefined) return;
-      const step = last - Math.min(last, Math.ceil(steps / 60));
-      const high = u.valToPos(layer.upTo[step]!, "y", true);
-      const low = u.valToPos(layer.upTo[step]! - layer.values[step]!, "y", true);
+      let step = last;
+      for (let t = last; t >= steps / 2; t--) if (layer.values[t]! > 1.1 * layer.values[step]!) step = t;
+      const x = Math.min(u.valToPos(seconds[step]!, "x", true), u.bbox.left + u.bbox.width - 10 * ratio);
+      // Read the height where the number will stand, which is a little before the last snapshot.
+      const at = u.posToVal((x - u.bbox.left) / ratio, "x");
+      const right = Math.max(1, seconds.findIndex((second) => second >= at));
+      const share = (at - seconds[right - 1]!) / (seconds[right]! - seconds[right - 1]! || 1);
+      const between = (values: ArrayLike<number>) => values[right - 1]! + (values[right]! - values[right - 1]!) * share;
+      const high = u.valToPos(between(layer.upTo), "y", true);
+      const low = u.valToPos(between(layer.upTo) - between(layer.values), "y", true);
       if (low - high < 13 * ratio) return;
       ctx.fillStyle = layer.stack === view.state.stack ? css("--ink") : css("--chip-ink");
-      ctx.fillText(String(rank + 1), u.bbox.left + u.bbox.width - 6 * ratio, (high + low) / 2);
+      ctx.fillText(String(rank + 1), x, (high + low) / 2);
     });
     ctx.restore();
   }

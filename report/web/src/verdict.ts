@@ -5,26 +5,26 @@ import { copyButton, el, get } from "./dom";
 import type { Report } from "./report";
 import { base, legible, short } from "./text";
 import { bytes, count, duration, perHour, percent, rough, signed, wallClock } from "./units";
+import { heaviest } from "./weights";
 
 export interface Rate {
   bytesPerHour: number;
-  /** Stacks it is the sum of. */
-  stacks: number;
+  /** The stacks it is the sum of, the fastest first; empty when it is that of everything live. */
+  stacks: number[];
+  /** Judged to leak, and not only suspected. */
   leak: boolean;
 }
 
-/** Growth per hour of what leaks; of what is suspected when nothing does; else of everything. */
+/** Growth per hour of what leaks; of what is suspected when nothing does; else of everything live, from first to last. */
 export function rateOf(report: Report): Rate {
-  const sums = { Leak: [0, 0], Suspected: [0, 0], all: [0, 0] };
-  for (let stack = 0; stack < report.stacks; stack++) {
-    const name = report.class(stack);
-    for (const key of name === "Leak" || name === "Suspected" ? [name, "all" as const] : ["all" as const]) {
-      sums[key][0]! += report.growthPerHour[stack]!;
-      sums[key][1]!++;
-    }
+  for (const name of ["Leak", "Suspected"] as const) {
+    const stacks = [...report.title.keys()].filter((stack) => report.class(stack) === name).sort((a, b) => report.growthPerHour[b]! - report.growthPerHour[a]!);
+    const bytesPerHour = stacks.reduce((sum, stack) => sum + report.growthPerHour[stack]!, 0);
+    if (bytesPerHour > 0) return { bytesPerHour, stacks, leak: name === "Leak" };
   }
-  const [bytesPerHour, stacks] = (sums.Leak[0]! > 0 ? sums.Leak : sums.Suspected[0]! > 0 ? sums.Suspected : sums.all) as [number, number];
-  return { bytesPerHour, stacks, leak: sums.Leak[0]! > 0 };
+  const { total } = report.data;
+  const seconds = report.steps > 1 ? report.seconds.at(-1)! - report.seconds[0]! : 0;
+  return { bytesPerHour: seconds > 0 ? ((total.at(-1)! - total[0]!) * 3600) / seconds : 0, stacks: [], leak: false };
 }
 
 /** Who was watched, in a few words. */
@@ -52,6 +52,9 @@ function limit(report: Report): { length: string; moment: string | undefined } |
   return { length: rough(seconds), moment: at === undefined ? undefined : wallClock(at, seconds > 20 * 3600) };
 }
 
+/** The stack that grows the most, when any does. */
+const fastest = (report: Report) => heaviest(report.growthPerHour, 1)[0];
+
 /** The whole answer as one paragraph of plain text. */
 export function sentence(report: Report): string {
   const { data } = report;
@@ -66,19 +69,19 @@ export function sentence(report: Report): string {
   const [first, end] = [report.rss[0], report.rss[last]];
   if (report.steps < 2) parts.push(`${who} was seen at too few moments to say how its memory moves.`);
   else if (outside && first != null && end != null) parts.push(`resident memory of ${who} went from ${bytes(first)} to ${bytes(end)}, live bytes from ${bytes(data.total[0]!)} to ${bytes(data.total[last]!)}.`);
-  else if (verdict.name === "LeakLikely" && leak) parts.push(`${who} leaks ${perHour(bytesPerHour).slice(1)} in ${plural(stacks, "stack")}.`);
-  else if (verdict.name === "GrowthUnexplained" && bytesPerHour > 0) parts.push(`${who} grows by ${perHour(bytesPerHour).slice(1)}.`);
+  else if (verdict.name === "LeakLikely" && stacks.length) parts.push(`${who} ${leak ? "leaks" : "seems to leak"} ${perHour(bytesPerHour).slice(1)} in ${plural(stacks.length, "stack")}.`);
   else parts.push(`${live()}.`);
   const limitAt = limit(report);
   if (limitAt) {
     const most = data.target.memoryLimitBytes;
     parts.push(`Its memory reaches the ${most ? `${bytes(most)} ` : ""}limit in ${limitAt.length}${limitAt.moment ? `, at ${limitAt.moment}` : ""}.`);
   }
-  const accused = (verdict.name === "LeakLikely" || verdict.name === "GrowthUnexplained") && report.stacks > 0 ? ownFrames(report, 0, 3) : [];
-  if (accused.length) {
-    const place = report.titlePlace(0);
+  const top = verdict.name === "LeakLikely" || verdict.name === "GrowthUnexplained" ? (stacks[0] ?? fastest(report)) : undefined;
+  const accused = top === undefined ? [] : ownFrames(report, top, 3);
+  if (top !== undefined && accused.length) {
+    const place = report.titlePlace(top);
     const where = place?.file ? ` (${legible(base(place.file), 60)}${place.line ? `:${place.line}` : ""})` : "";
-    parts.push(`Top stack: ${accused.join(" ← ")}${where}, ${perHour(report.growthPerHour[0]!)}.`);
+    parts.push(`Top stack: ${accused.join(" ← ")}${where}, ${perHour(report.growthPerHour[top]!)}.`);
   }
   parts.push(`[leakhound: ${data.mode} mode, ${duration(data.durationSeconds)}, ${plural(data.snapshotCount, "snapshot")}]`);
   return parts.join(" ");
@@ -115,7 +118,7 @@ function figures(report: Report, last: number): HTMLElement[] {
   if (report.steps > 1) {
     const { bytesPerHour, stacks, leak } = rateOf(report);
     const grown = `${signed(data.total[last]! - data.total[0]!)} live while watched`;
-    out.push(figure(leak ? "Leaks" : "Growth", perHour(bytesPerHour), leak ? `in ${count(stacks)} stack${stacks === 1 ? "" : "s"}; ${grown}` : grown));
+    out.push(figure(leak ? "Leaks" : "Growth", perHour(bytesPerHour), stacks.length ? `in ${count(stacks.length)} stack${stacks.length === 1 ? "" : "s"}; ${grown}` : grown));
   }
   if (report.steps) out.push(figure(data.mode === "Growth" ? "Mapped since the start" : "Live at the end", bytes(data.total[last]!), `${count(data.totals.liveCount)} block${data.totals.liveCount === 1 ? "" : "s"} in ${count(report.stacks)} stack${report.stacks === 1 ? "" : "s"}`));
   const rss = report.rss[last];
