@@ -38,7 +38,7 @@ pub enum ImageError {
     #[error("{0} is not a file")]
     NotAFile(String),
     /// Opening failed on every way.
-    #[error("cannot open {path} of process {pid}: {source}")]
+    #[error("cannot open {path} of process {pid}")]
     Open {
         /// As the target sees it.
         path: String,
@@ -58,7 +58,7 @@ pub enum ImageError {
         pid: u32,
     },
     /// Not an ELF file, or a damaged one.
-    #[error("{path} is not a readable ELF file: {source}")]
+    #[error("{path} is not a readable ELF file")]
     Elf {
         /// As the target sees it.
         path: String,

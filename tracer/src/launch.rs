@@ -43,7 +43,7 @@ pub enum LaunchError {
     #[error("no command given")]
     Empty,
     /// exec failed.
-    #[error("cannot start {program}: {source}{}", hint(program, .source))]
+    #[error("cannot start {program}{}", hint(program, .source))]
     Start {
         /// As given.
         program: String,
@@ -70,7 +70,7 @@ pub enum LaunchError {
         program: String,
     },
     /// It was to be stopped at its entry point, but ptrace refused.
-    #[error("cannot stop {program} at its first instruction: {source}: start it yourself and use --pid")]
+    #[error("cannot stop {program} at its first instruction: start it yourself and use --pid")]
     Trace {
         /// As given.
         program: String,
@@ -78,7 +78,7 @@ pub enum LaunchError {
         source: Errno,
     },
     /// Its entry point could not be found.
-    #[error("cannot find the entry point of {program}: {source}")]
+    #[error("cannot find the entry point of {program}")]
     Entry {
         /// As given.
         program: String,

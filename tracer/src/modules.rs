@@ -93,7 +93,7 @@ impl Modules {
         let image = match Image::open(process, mapping) {
             Ok(image) => image,
             Err(error) => {
-                debug!(%error, "a file is left out");
+                debug!(?error, "a file is left out");
                 self.losses.unopened += 1;
                 return None;
             }

@@ -91,7 +91,7 @@ pub enum ProcessError {
         pid: u32,
     },
     /// Anything else that /proc says.
-    #[error("cannot look at process {pid}: {source}")]
+    #[error("cannot look at process {pid}")]
     Unreadable {
         /// The number asked for.
         pid: u32,
