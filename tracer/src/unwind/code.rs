@@ -11,7 +11,7 @@ mod frame;
 mod symbols;
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashSet},
+    collections::{BTreeMap, BTreeSet, HashSet, VecDeque},
     ops::Range,
 };
 
@@ -112,6 +112,7 @@ pub(super) fn read(stretches: Vec<Stretch<'_>>, named: Vec<u64>, never_return: &
         functions: named.into_iter().collect(),
         stretches,
         never_return,
+        entries: BTreeSet::new(),
         signals: Vec::new(),
         seen: BTreeMap::new(),
         factory: InstructionInfoFactory::new(),
@@ -129,6 +130,8 @@ struct Reader<'a> {
     functions: BTreeSet<u64>,
     stretches: Vec<Stretch<'a>>,
     never_return: &'a HashSet<u64>,
+    /// Instructions that the one before them does not run into.
+    entries: BTreeSet<u64>,
     /// Where signal handlers return to.
     signals: Vec<Range<u64>>,
     seen: BTreeMap<u64, Seen>,
@@ -147,11 +150,10 @@ impl Reader<'_> {
     fn sweep(&mut self, start: u64) {
         let mut runs_into = true;
         let mut address_taken = Vec::new();
-        let mut entries = HashSet::new();
         let mut number_in_rax = None;
         for instruction in decode(&self.stretches, start) {
             if !runs_into {
-                entries.insert(instruction.ip());
+                self.entries.insert(instruction.ip());
             }
             if instruction.is_call_near() && self.is_inside(instruction.near_branch_target()) {
                 self.functions.insert(instruction.near_branch_target());
@@ -174,38 +176,61 @@ impl Reader<'_> {
                 _ => runs_into || instruction.mnemonic() != Mnemonic::Nop,
             };
         }
-        self.functions.extend(address_taken.into_iter().filter(|address| entries.contains(address)));
+        self.functions.extend(address_taken.into_iter().filter(|address| self.entries.contains(address)));
     }
 
-    /// Follows a function's instructions along all branches. Each instruction is looked at once.
+    /// Follows a function's instructions along all branches, each instruction once. What follows a call comes last: the
+    /// function called may be one that never returns, and then whoever jumps there knows better.
     fn follow(&mut self, function: u64) {
-        let mut open = vec![(function, Frame::ENTRY)];
-        while let Some((mut address, mut frame)) = open.pop() {
-            while self.is_inside(address) && (address == function || !self.functions.contains(&address)) {
-                if let Some(seen) = self.seen.get_mut(&address) {
-                    seen.frame = seen.frame.join(frame);
-                    break;
-                }
+        let mut open = VecDeque::from([(function, Frame::ENTRY)]);
+        let mut at_switch = None;
+        while let Some((mut address, mut frame)) = open.pop_front() {
+            while self.is_inside(address)
+                && (address == function || !self.functions.contains(&address))
+                && !self.seen.contains_key(&address)
+            {
                 let Some(instruction) = decode(&self.stretches, address).next() else { break };
-                let outermost = instruction.flow_control() == FlowControl::IndirectCall
-                    && self.result_ends_all(&instruction);
-                self.seen.insert(address, Seen { next: instruction.next_ip(), frame, outermost });
-                address = instruction.next_ip();
-                match instruction.flow_control() {
+                let next = instruction.next_ip();
+                let flow = instruction.flow_control();
+                let outermost = flow == FlowControl::IndirectCall && self.result_ends_all(&instruction);
+                self.seen.insert(address, Seen { next, frame, outermost });
+                match flow {
                     FlowControl::Next | FlowControl::Interrupt => {
                         frame = frame.after(&instruction, &mut self.factory);
                     }
-                    FlowControl::IndirectCall => {}
-                    FlowControl::Call if self.never_return.contains(&instruction.near_branch_target()) => {
+                    FlowControl::ConditionalBranch => {
+                        open.push_front((instruction.near_branch_target(), frame));
+                    }
+                    FlowControl::UnconditionalBranch => {
+                        open.push_front((instruction.near_branch_target(), frame));
                         break;
                     }
-                    FlowControl::Call => {}
-                    FlowControl::ConditionalBranch => open.push((instruction.near_branch_target(), frame)),
-                    FlowControl::UnconditionalBranch => address = instruction.near_branch_target(),
+                    FlowControl::Call | FlowControl::IndirectCall => {
+                        if !self.never_return.contains(&instruction.near_branch_target()) {
+                            open.push_back((next, frame));
+                        }
+                        break;
+                    }
+                    FlowControl::IndirectBranch => {
+                        at_switch = Some(frame);
+                        break;
+                    }
                     _ => break,
                 }
+                address = next;
+            }
+            if open.is_empty() {
+                open.extend(at_switch.and_then(|frame| Some((self.next_case(function)?, frame))));
             }
         }
+    }
+
+    /// The first instruction of a function that no branch was found to lead to: after a jump through a table, that is one
+    /// of its targets.
+    fn next_case(&self, function: u64) -> Option<u64> {
+        let next_function = self.functions.range(function + 1..).next();
+        let end = stretch_of(&self.stretches, function)?.end().min(*next_function.unwrap_or(&u64::MAX));
+        self.entries.range(function..end).find(|address| !self.seen.contains_key(address)).copied()
     }
 
     /// `exit(main(...))` and `pthread_exit(start(...))`: whoever is called there is the outermost function worth showing.

@@ -27,22 +27,12 @@ impl Frame {
     /// At a function's first instruction only the return address lies below the CFA.
     pub(super) const ENTRY: Self = Self { depth: Some(8), base: None, caller_rbp: CallerRbp::InPlace };
 
-    /// What two ways to one instruction agree on.
-    pub(super) fn join(self, other: Self) -> Self {
-        let agreed = |a: Option<i32>, b| if a == b { a } else { None };
-        Self {
-            depth: agreed(self.depth, other.depth),
-            base: agreed(self.base, other.base),
-            caller_rbp: if self.caller_rbp == other.caller_rbp { self.caller_rbp } else { CallerRbp::Lost },
-        }
-    }
-
     /// The row for an instruction that finds this frame.
     pub(super) fn row(self) -> Row {
         let (cfa, cfa_offset) = match (self.depth, self.base) {
-            (Some(depth), _) => (Cfa::Rsp, depth),
-            (None, Some(base)) => (Cfa::Rbp, base),
-            (None, None) => return bare(Cfa::None),
+            (Some(depth @ 8..), _) => (Cfa::Rsp, depth),
+            (None, Some(base @ 8..)) => (Cfa::Rbp, base),
+            _ => return bare(Cfa::None),
         };
         let rbp_offset = match self.caller_rbp {
             CallerRbp::InPlace => 0,
