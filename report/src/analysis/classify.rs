@@ -242,11 +242,10 @@ fn more_traffic(o: &Observation<'_>) -> Option<Decision> {
     let (from, to) = o.ends();
     let traffic::Traffic { before, after } = traffic::explains(o)?;
     let because = format!(
-        "It grew from {} to {} because ever more was allocated, {} and then {} a second: each block lives as long as before.",
+        "It grew from {} to {} because ever more blocks were allocated, {before:.0} and later {after:.0} a second: each lives as \
+         long as before.",
         bytes(from),
-        bytes(to),
-        bytes(before),
-        bytes(after)
+        bytes(to)
     );
     Some(decision(o, Class::Inconclusive, because))
 }

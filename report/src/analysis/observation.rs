@@ -18,7 +18,7 @@ pub(super) struct Observation<'a> {
     pub(super) grid: &'a Grid,
     /// Live bytes at each point of the grid.
     pub(super) live: Vec<f64>,
-    /// Bytes allocated so far at each point of the grid.
+    /// Blocks allocated so far at each point of the grid.
     pub(super) allocated: Vec<f64>,
     /// The counters at the end.
     pub(super) last: StackCounters,
@@ -38,7 +38,7 @@ pub(super) struct Observation<'a> {
 impl<'a> Observation<'a> {
     pub(super) fn of(series: &Series<'_>, grid: &'a Grid, stretches: Option<&Stretches>, mode: Mode) -> Self {
         let live: Vec<f64> = series.live.iter().map(|bytes| *bytes as f64).collect();
-        let allocated = series.history.sample(&grid.snapshots, |counters| counters.allocated_bytes);
+        let allocated = series.history.sample(&grid.snapshots, |counters| counters.allocated_count);
         let cohorts = stretches.map(|stretches| Cohorts::of(series.history, grid, stretches));
         let residue = cohorts.as_ref().and_then(Residue::of);
         Self {
@@ -54,7 +54,7 @@ impl<'a> Observation<'a> {
             has_cohorts: cohorts.is_some_and(|cohorts| cohorts.live.len() >= 2),
             residue,
             live,
-            allocated: allocated.into_iter().map(|bytes| bytes as f64).collect(),
+            allocated: allocated.into_iter().map(|blocks| blocks as f64).collect(),
         }
     }
 

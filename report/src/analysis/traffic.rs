@@ -3,7 +3,7 @@
 
 use super::{observation::Observation, trend};
 
-/// Bytes allocated per second, in the middle third of the time and in the last.
+/// Blocks allocated per second, in the middle third of the time and in the last.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Traffic {
     pub(super) before: f64,
@@ -16,14 +16,15 @@ const FEWEST_STEPS: usize = 9;
 const SAME: f64 = 1.1;
 
 /// Whether a rising rate of allocation explains the growth of live bytes. The first third is left out: then blocks have not
-/// lived long enough to show how long they live.
+/// lived long enough to show how long they live. Blocks are counted and not their bytes, since a buffer that is made ever
+/// larger allocates ever more bytes too.
 pub(super) fn explains(o: &Observation<'_>) -> Option<Traffic> {
     let rates: Vec<f64> = o.allocated.windows(2).map(|pair| pair[1] - pair[0]).collect();
     let steps: Vec<f64> = o.grid.seconds.windows(2).map(|pair| pair[1] - pair[0]).collect();
     if !o.has_cohorts || rates.len() < FEWEST_STEPS || rates.len() != steps.len() {
         return None;
     }
-    let per_second: Vec<f64> = rates.iter().zip(&steps).map(|(bytes, seconds)| bytes / seconds).collect();
+    let per_second: Vec<f64> = rates.iter().zip(&steps).map(|(blocks, seconds)| blocks / seconds).collect();
     let rising = trend::mann_kendall(&per_second).is_some_and(|trend| trend.rising && trend.p_value < 0.05);
     let (middle, last) = (rates.len() / 3, rates.len() * 2 / 3);
     let mean = |values: &[f64]| values.iter().sum::<f64>() / values.len() as f64;
@@ -75,10 +76,10 @@ mod tests {
 
     #[test]
     fn more_traffic_explains_what_grows_with_it_and_nothing_else() {
-        let ramp = |at: f64| 1000.0 + 300.0 * at;
+        let ramp = |at: f64| 10.0 + 3.0 * at;
         assert!(explained(|at| 2.0 * ramp(at), ramp), "every block lives for two seconds");
-        assert!(!explained(|at| 500.0 * at, |_| 1000.0), "a queue that falls behind at a steady rate");
+        assert!(!explained(|at| 500.0 * at, |_| 10.0), "a queue that falls behind at a steady rate");
         assert!(!explained(|at| at * ramp(at), ramp), "a queue that falls behind while traffic grows");
-        assert!(!explained(|at| 500.0 * at, |at| 9000.0 - 300.0 * at), "less traffic explains no growth");
+        assert!(!explained(|at| 500.0 * at, |at| 90.0 - 3.0 * at), "less traffic explains no growth");
     }
 }

@@ -69,3 +69,56 @@ impl Turnover {
 fn unmatched(snapshot: &Snapshot) -> u64 {
     snapshot.ledger.get("unmatchedFrees").copied().unwrap_or_default()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        Options,
+        analysis::VerdictName,
+        analyze,
+        recording::{Cohort, Header, Process, Record, Settings, Stack, StackCounters},
+    };
+
+    /// The verdict on a stack that keeps 100 blocks of 1 KiB a second for 12 seconds, while so many unknown blocks are
+    /// freed and anonymous memory grows by so much a second.
+    fn verdict(unmatched: u64, anonymous: u64, min_size_bytes: u64) -> VerdictName {
+        let settings = Settings { cohort_ns: 1_000_000_000, min_size_bytes, ..Settings::default() };
+        let mut recording = Recording::new(Header { settings, ..Header::default() });
+        recording.push(Record::Stack(Stack::default()));
+        for second in 1..=12_u32 {
+            let at = u64::from(second);
+            let cohort = Cohort { number: second - 1, allocated_bytes: 102_400, live_bytes: 102_400 };
+            recording.push(Record::Snapshot(Snapshot {
+                time_ns: at * 1_000_000_000,
+                processes: vec![Process {
+                    anonymous_bytes: 5_000_000 + at * anonymous,
+                    ..Process::default()
+                }],
+                stacks: vec![StackCounters {
+                    live_bytes: at * 102_400,
+                    live_count: at * 100,
+                    allocated_bytes: at * 102_400,
+                    allocated_count: at * 100,
+                    cohorts: vec![cohort],
+                    ..StackCounters::default()
+                }],
+                ledger: [("unmatchedFrees".to_owned(), at * unmatched)].into(),
+                ..Snapshot::default()
+            }));
+        }
+        analyze(&recording, &Options::default()).verdict.name
+    }
+
+    #[test]
+    fn a_cache_that_turns_over_is_no_leak_and_a_leak_beside_one_is() {
+        assert_eq!(verdict(100, 0, 0), VerdictName::Inconclusive, "one for one, and memory stays");
+        assert_eq!(verdict(100, 102_400, 0), VerdictName::LeakLikely, "memory grows");
+        assert_eq!(verdict(2, 0, 0), VerdictName::LeakLikely, "far fewer are freed than stay");
+        assert_eq!(
+            verdict(100, 0, 16),
+            VerdictName::LeakLikely,
+            "the frees may be of blocks too small to follow"
+        );
+    }
+}
