@@ -45,7 +45,7 @@ function numbers(report: Report, stack: number): HTMLElement {
   if (allocated) add("Allocated", `${bytes(allocated)} in ${count(data.allocatedCount[stack]!)}, ${percent(report.lastLive(stack) / allocated)} still live`);
   add("Grew in", evidence.growingShare === undefined ? undefined : `${percent(evidence.growingShare)} of the steps`);
   add("Mann–Kendall", evidence.trend === undefined ? undefined : evidence.trend < 0.001 ? "p < 0.001" : `p = ${evidence.trend.toFixed(3)}`);
-  add("Last third / first third", evidence.deceleration === undefined ? undefined : evidence.deceleration.toFixed(2));
+  add("Last third / first third", evidence.deceleration === undefined ? undefined : evidence.deceleration.toFixed(2).replace(/^-0\.00$/, "0.00").replace("-", "−"));
   add("Older cohorts still live", evidence.survival === undefined ? undefined : percent(evidence.survival));
   return list;
 }

@@ -80,7 +80,7 @@ export function drawTimeline(report: Report, view: View, reveal: (stack: number)
 
   function read(step: number) {
     at = step;
-    reading.textContent = `${elapsed(seconds[step]!)}  ${bytes(data.total[step]!)} live${rss ? `, RSS ${rss[step] == null ? "unknown" : bytes(rss[step]!)}` : ""}`;
+    reading.textContent = `At ${elapsed(seconds[step]!)}: ${bytes(data.total[step]!)} live${rss ? `, RSS ${rss[step] == null ? "unknown" : bytes(rss[step]!)}` : ""}`;
     for (const [output, values] of outputs) output.textContent = values[step] == null ? "–" : bytes(values[step]!);
   }
 

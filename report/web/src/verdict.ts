@@ -70,7 +70,7 @@ export function sentence(report: Report): string {
   if (report.steps < 2) parts.push(`${who} was seen at too few moments to say how its memory moves.`);
   else if (outside && first != null && end != null) parts.push(`resident memory of ${who} went from ${bytes(first)} to ${bytes(end)}, live bytes from ${bytes(data.total[0]!)} to ${bytes(data.total[last]!)}.`);
   else if (verdict.name === "LeakLikely" && stacks.length) parts.push(`${who} ${leak ? "leaks" : "seems to leak"} ${perHour(bytesPerHour).slice(1)} in ${plural(stacks.length, "stack")}.`);
-  else parts.push(`${live()}.`);
+  else parts.push(`${live()}${verdict.name === "GrowthUnexplained" && bytesPerHour > 0 ? `, ${perHour(bytesPerHour)}` : ""}.`);
   const limitAt = limit(report);
   if (limitAt) {
     const most = data.target.memoryLimitBytes;

@@ -2,12 +2,13 @@
 
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, rmSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
+import { fileURLToPath } from "node:url";
 import type { BrowserContextOptions, Page } from "playwright-core";
-import { launch, open, until } from "./browser.ts";
+import { launch, open, sample, until } from "./browser.ts";
 
 async function on(name: string, options: BrowserContextOptions, use: (page: Page) => Promise<void>) {
   const session = await launch(options);
@@ -146,6 +147,8 @@ test("paper is complete: every section, every row, stacks in full", () => on("sm
 }));
 
 test("10,000 stacks x 60 snapshots: drawn, sorted, searched and scrolled in bounded time", () => on("large", {}, async (page) => {
+  const size = statSync(fileURLToPath(sample("large"))).size;
+  assert.ok(size <= 3 << 20, `the file has ${size} bytes`);
   const ready = await page.evaluate(() => performance.getEntriesByName("leakhound:ready")[0]!.startTime);
   console.error(`large: interactive after ${Math.round(ready)} ms`);
   assert.ok(ready < 5_000, `interactive after ${ready} ms`);
