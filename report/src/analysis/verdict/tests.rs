@@ -1,1 +1,222 @@
+use crate::{
+    analysis::{Analysis, Class, Options, VerdictName, analyze},
+    recording::{
+        Allocator, Cohort, End, Event, EventKind, Header, Mode, Process, Record, Recording, Settings,
+        Snapshot, Source, StackCounters, Target,
+    },
+};
 
+const SECOND: u64 = 1_000_000_000;
+const MIB: u64 = 1 << 20;
+
+/// A run of one process with a snapshot a second.
+struct Run<'a> {
+    header: Header,
+    snapshots: u64,
+    /// Live bytes of each stack.
+    live: &'a dyn Fn(u64) -> Vec<u64>,
+    /// Blocks of each stack are never freed; otherwise all but the youngest are.
+    stays: bool,
+    anonymous: &'a dyn Fn(u64) -> u64,
+    /// Bytes that were allocated and freed beside the live ones, in each second.
+    churn: u64,
+    ledger: &'a [(&'a str, u64)],
+    event: Option<EventKind>,
+}
+
+impl Run<'_> {
+    fn analyzed(&self) -> Analysis {
+        let mut recording = Recording::new(self.header.clone());
+        for at in 1..=self.snapshots {
+            let stacks = (1..)
+                .zip((self.live)(at))
+                .map(|(id, live_bytes)| self.counters(id, live_bytes, at))
+                .collect();
+            let anonymous_bytes = (self.anonymous)(at);
+            let process =
+                Process { pid: 7, anonymous_bytes, rss_bytes: anonymous_bytes + MIB, ..Process::default() };
+            let processes = if self.header.source == Source::Leakhound { vec![process] } else { Vec::new() };
+            let ledger = self.ledger.iter().map(|(key, count)| ((*key).to_owned(), count * at)).collect();
+            recording.push(Record::Snapshot(Snapshot {
+                time_ns: at * SECOND,
+                processes,
+                stacks,
+                ledger,
+                ..Snapshot::default()
+            }));
+        }
+        if let Some(what) = self.event {
+            recording.push(Record::Event(Event { time_ns: SECOND, pid: None, what, detail: String::new() }));
+        }
+        recording.push(Record::End(End { time_ns: self.snapshots * SECOND, ..End::default() }));
+        analyze(&recording, &Options::default())
+    }
+
+    fn counters(&self, id: u32, live_bytes: u64, at: u64) -> StackCounters {
+        let cohort = |number: u64| {
+            let before = if number == 0 { 0 } else { (self.live)(number)[id as usize - 1] };
+            let born = (self.live)(number + 1)[id as usize - 1].saturating_sub(before);
+            let live_bytes = if self.stays || number + 1 == at { born } else { 0 };
+            Cohort { number: u32::try_from(number).unwrap(), allocated_bytes: born + self.churn, live_bytes }
+        };
+        StackCounters {
+            id,
+            live_bytes,
+            live_count: live_bytes.div_ceil(1000),
+            allocated_bytes: live_bytes + self.churn * at,
+            allocated_count: (live_bytes + self.churn * at).div_ceil(1000),
+            cohorts: (0..at).map(cohort).collect(),
+        }
+    }
+}
+
+fn heap() -> Header {
+    let settings = Settings { cohort_ns: SECOND, ..Settings::default() };
+    let allocators = vec![Allocator { family: "jemalloc".to_owned(), ..Allocator::default() }];
+    Header { settings, allocators, ..Header::default() }
+}
+
+/// Twelve snapshots of one stack in whose cohorts all blocks stay, and memory to match.
+fn leaking() -> Run<'static> {
+    Run {
+        header: heap(),
+        snapshots: 12,
+        live: &|at| vec![at * MIB],
+        stays: true,
+        anonymous: &|at| (10 + at) * MIB,
+        churn: 0,
+        ledger: &[],
+        event: None,
+    }
+}
+
+fn steady() -> Run<'static> {
+    Run { live: &|_| vec![MIB, 4096], anonymous: &|_| 20 * MIB, churn: 5 * MIB, ..leaking() }
+}
+
+#[test]
+fn each_verdict_has_its_reasons() {
+    let text_log = Header { source: Source::MemleakBcc, ..Header::default() };
+    let growth = Header { mode: Mode::Growth, ..Header::default() };
+    let cases: [(&str, Run<'_>, VerdictName, &str); 17] = [
+        ("leak", leaking(), VerdictName::LeakLikely, "1 stack loses memory steadily, 3.52 GiB/h"),
+        (
+            "two leaks",
+            Run { live: &|at| vec![at * MIB, at * 500], ..leaking() },
+            VerdictName::LeakLikely,
+            "2 stacks lose",
+        ),
+        ("two snapshots", Run { snapshots: 2, ..leaking() }, VerdictName::Inconclusive, "too few"),
+        (
+            "three snapshots",
+            Run { snapshots: 3, ..leaking() },
+            VerdictName::GrowthUnexplained,
+            "too short to be sure",
+        ),
+        ("gap", Run { event: Some(EventKind::Gap), ..leaking() }, VerdictName::Inconclusive, "not watched"),
+        (
+            "bad ledger",
+            Run { ledger: &[("blocksFull", 5000)], ..leaking() },
+            VerdictName::Inconclusive,
+            "were lost",
+        ),
+        (
+            "nothing seen",
+            Run { live: &|_| vec![0], churn: 0, ..leaking() },
+            VerdictName::Inconclusive,
+            "No allocation",
+        ),
+        (
+            "queue",
+            Run { stays: false, churn: MIB, ..leaking() },
+            VerdictName::LeakLikely,
+            "a queue that falls behind",
+        ),
+        ("steady", steady(), VerdictName::NoLeakObserved, "No stack loses memory: 2 level or freed"),
+        (
+            "out of memory",
+            Run { event: Some(EventKind::OutOfMemory), ..leaking() },
+            VerdictName::LeakLikely,
+            "killed",
+        ),
+        (
+            "retention",
+            Run {
+                live: &|at| vec![if at < 5 { at * 20 * MIB } else { MIB }],
+                anonymous: &|at| (10 + at.min(4) * 20) * MIB,
+                ..steady()
+            },
+            VerdictName::AllocatorRetention,
+            "dirty_decay_ms",
+        ),
+        (
+            "off heap",
+            Run { anonymous: &|at| (20 + at * 5) * MIB, churn: 1000, ..steady() },
+            VerdictName::OffHeapGrowth,
+            "past the watched allocators",
+        ),
+        (
+            "a small leak beside a large growth off heap",
+            Run { live: &|at| vec![at * 1000], anonymous: &|at| (20 + at * 5) * MIB, ..leaking() },
+            VerdictName::OffHeapGrowth,
+            "Beside that",
+        ),
+        (
+            "jumps",
+            Run {
+                snapshots: 20,
+                live: &|at| vec![at / 5 * MIB + 1000],
+                anonymous: &|at| (10 + at / 5) * MIB,
+                ..leaking()
+            },
+            VerdictName::GrowthUnexplained,
+            "in 4 jumps",
+        ),
+        (
+            "a full cache that turns over",
+            Run { anonymous: &|_| 50 * MIB, ledger: &[("unmatchedFrees", 1049)], ..leaking() },
+            VerdictName::Inconclusive,
+            "turns over",
+        ),
+        ("log", Run { header: text_log, ..leaking() }, VerdictName::LeakLikely, "text log"),
+        (
+            "growth mode",
+            Run { header: growth, ..leaking() },
+            VerdictName::GrowthUnexplained,
+            "does not see frees",
+        ),
+    ];
+    for (name, run, expected, reason) in cases {
+        let verdict = run.analyzed().verdict;
+        let reasons = verdict.reasons.join(" ");
+        assert_eq!(verdict.name, expected, "{name}: {reasons}");
+        assert!(reasons.contains(reason), "{name}: {reasons}");
+        assert_eq!(verdict.confidence_percent == 0, expected == VerdictName::Inconclusive, "{name}");
+    }
+}
+
+#[test]
+fn losses_lower_the_confidence() {
+    let sure = leaking().analyzed().verdict.confidence_percent;
+    let lossy = Run { ledger: &[("walksBusy", 30)], ..leaking() }.analyzed().verdict;
+    assert_eq!(lossy.name, VerdictName::LeakLikely);
+    assert!(lossy.confidence_percent + 10 < sure, "{} and {sure}", lossy.confidence_percent);
+    assert!(lossy.reasons.iter().any(|reason| reason.contains("allocations were lost")));
+}
+
+#[test]
+fn the_verdict_does_not_change_with_how_much_is_shown() {
+    let run = Run { live: &|at| vec![at * MIB, at * 500, 77], ..leaking() };
+    let all = run.analyzed();
+    assert_eq!(all.findings.iter().map(|finding| finding.rank).collect::<Vec<_>>(), [1, 2, 3]);
+    let classes: Vec<Class> = all.findings.iter().map(|finding| finding.class).collect();
+    assert_eq!(classes, [Class::Leak, Class::Leak, Class::Plateau]);
+}
+
+#[test]
+fn the_limit_is_as_far_as_the_leak_is_slow() {
+    let target = Target { memory_limit_bytes: Some(83 * MIB), ..Target::default() };
+    let limited = Run { header: Header { target, ..heap() }, ..leaking() }.analyzed();
+    assert_eq!(limited.verdict.seconds_to_limit, Some(60.0), "23 MiB resident, 1 MiB more each second");
+    assert_eq!(leaking().analyzed().verdict.seconds_to_limit, None);
+}
