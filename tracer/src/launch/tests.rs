@@ -1,4 +1,10 @@
-use std::{os::unix::process::ExitStatusExt, path::PathBuf, process::Child, time::Instant};
+use std::{
+    os::unix::process::ExitStatusExt,
+    path::PathBuf,
+    process::Child,
+    sync::atomic::{AtomicBool, Ordering},
+    time::Instant,
+};
 
 use rustix::{
     fs::{Mode, chmod, chown},
@@ -317,4 +323,22 @@ fn killed_we_take_it_with_us() {
         ours.wait().unwrap();
         wait_for("its end", || !id.is_alive());
     }
+}
+
+/// A terminal's size changes, a timer fires: a traced process stops on every signal, also on those it ignores.
+#[test]
+fn signals_while_it_is_made_hang_nobody() {
+    let done = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let everybody_here = Pid::from_raw(0);
+            while !done.load(Ordering::Relaxed) {
+                nix::sys::signal::kill(everybody_here, nix::sys::signal::Signal::SIGWINCH).unwrap();
+            }
+        });
+        for _ in 0..50 {
+            assert!(finish(launch(&["true"])).success());
+        }
+        done.store(true, Ordering::Relaxed);
+    });
 }
