@@ -4,6 +4,7 @@ pub mod amount;
 pub mod analysis;
 pub mod diff;
 pub mod folded;
+pub mod function_name;
 pub mod html;
 pub mod memleak;
 pub mod plumbing;

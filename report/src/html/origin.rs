@@ -1,6 +1,6 @@
 //! Whose code a frame is: the reader of a stack looks for the first line of the program itself.
 
-use crate::recording::Mode;
+use crate::{function_name::qualified, plumbing::is_library_source, recording::Mode};
 
 /// Whose code a frame is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -61,9 +61,6 @@ const KERNEL_ENTRIES: &[&str] = &[
     "do_el0_svc",
 ];
 
-/// Where the sources of the standard libraries lie; inlined calls often have a source line and no namespace.
-const RUNTIME_SOURCES: &[&str] = &["/rustc/", "/lib/rustlib/src/rust/library/", "/include/c++/"];
-
 /// Whose code `function` of `source` in `module` is; `allocator` is the recorder's own word on it.
 pub(crate) fn of(function: &str, source: Option<&str>, module: &str, mode: Mode, allocator: bool) -> Origin {
     if allocator {
@@ -76,32 +73,10 @@ pub(crate) fn of(function: &str, source: Option<&str>, module: &str, mode: Mode,
     let file = module.rsplit('/').next().unwrap_or(module);
     let name = qualified(function);
     let runtime = RUNTIME_MODULES.iter().any(|start| file.starts_with(start))
-        || source.is_some_and(|source| RUNTIME_SOURCES.iter().any(|path| source.contains(path)))
+        || source.is_some_and(is_library_source)
         || RUNTIME_NAMESPACES.iter().any(|start| name.starts_with(start))
         || RUNTIME_FUNCTIONS.contains(&name);
     if runtime { Origin::Runtime } else { Origin::Application }
-}
-
-/// The qualified name in a demangled symbol: without the return type that C++ templates carry, and for a Rust
-/// `<Type as Trait>::method` from the type on.
-fn qualified(symbol: &str) -> &str {
-    let mut depth = 0_u32;
-    let mut start = 0;
-    for (at, byte) in symbol.bytes().enumerate() {
-        match byte {
-            b'<' | b'(' | b'[' if byte != b'(' || depth > 0 => depth += 1,
-            b'(' => break, // the arguments
-            b'>' | b')' | b']' => depth = depth.saturating_sub(1),
-            b' ' if depth == 0 && !symbol[..at].ends_with("operator") => start = at + 1,
-            _ => {}
-        }
-    }
-    // A Rust type may be borrowed, mutable or a trait object.
-    let mut name = symbol.get(start..).unwrap_or(symbol);
-    while let Some(rest) = ["<", "&", "mut ", "dyn "].iter().find_map(|prefix| name.strip_prefix(prefix)) {
-        name = rest;
-    }
-    name
 }
 
 #[cfg(test)]

@@ -118,7 +118,7 @@ fn frames_of_libbpf_tools() {
     assert_eq!(
         frames,
         [
-            "0x55cc53d7bf0e shop::Cache<std::__cxx11::basic_string<char, std::char_traits<char>, std::allocator<char> >, long>::operator[](int) in /srv/app/shop (deleted)",
+            "0x55cc53d7bf0e shop::Cache<std::string, long>::operator[](int) in /srv/app/shop (deleted)",
             "0x7f0f9444524a ? in /usr/lib/x86_64-linux-gnu/libc.so.6",
             "0x7f0f9444524b ?",
             "0x7f0f9444524c 123foo::bar in [heap]",
