@@ -5,8 +5,8 @@
 set -euo pipefail
 
 build=(ca-certificates clang curl g++ gcc libbpf-dev libc6-dev make pkg-config)
-test=(bpftool chromium gcc-multilib git jq libgoogle-perftools-dev libjemalloc-dev libmimalloc-dev memcached musl-tools
-    nginx-light poppler-utils postgresql python3 redis-server redis-tools)
+test=(bpftool chromium dwz gcc-multilib git jq libgoogle-perftools-dev libjemalloc-dev libmimalloc-dev memcached musl-tools
+    nginx-light poppler-utils postgresql python3 redis-server redis-tools xz-utils)
 services=(memcached nginx postgresql redis-server)
 deny_version=0.20.2
 fuzz_version=0.13.2

@@ -199,7 +199,7 @@ fn bias(segments: &[Segment], mapping: &Mapping, page: u64) -> u64 {
         })
 }
 
-fn hex(bytes: &[u8]) -> String {
+pub(crate) fn hex(bytes: &[u8]) -> String {
     use std::fmt::Write;
     bytes.iter().take(64).fold(String::new(), |mut text, byte| {
         let _ = write!(text, "{byte:02x}");

@@ -1,6 +1,6 @@
 //! The files mapped by the targets, each opened, parsed and numbered once, however many processes map it.
 
-use std::{collections::HashMap, fs::File, path::PathBuf};
+use std::{collections::HashMap, path::PathBuf};
 
 use leakhound_report::recording;
 use tracing::debug;
@@ -11,7 +11,7 @@ use crate::{
     image::{Identity, Image},
     maps::{MapPath, Mapping},
     process::ProcessId,
-    symbolize::debug_file,
+    symbolize::debug_file::{self, DebugFile},
     unwind::{self, UnwindTable},
     unwind_maps::{TablePlace, UnwindMaps},
 };
@@ -21,7 +21,7 @@ pub struct Module {
     /// The opened file.
     pub image: Image,
     /// Its separate debug file, if there is one.
-    pub debug: Option<File>,
+    pub debug: Option<DebugFile>,
     /// Allocators found inside.
     pub allocators: Vec<AllocatorSites>,
     table: Table,
@@ -114,12 +114,9 @@ impl Modules {
         Some(number)
     }
 
-    fn search(&mut self, image: &Image, debug: Option<&File>) -> Vec<AllocatorSites> {
-        let debug = debug
-            .and_then(|file| file.try_clone().ok())
-            .and_then(|file| Image::from_file("debug file", file).ok());
+    fn search(&mut self, image: &Image, debug: Option<&DebugFile>) -> Vec<AllocatorSites> {
         let data = image.data();
-        let debug_data = debug.as_ref().map(Image::data);
+        let debug_data = debug.map(|debug| debug.image.data());
         allocator::find(&image.path, &data, debug_data.as_ref()).unwrap_or_else(|error| {
             debug!(%error, "a file is not searched for allocators");
             self.losses.unsearched += 1;

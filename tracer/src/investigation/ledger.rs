@@ -44,6 +44,8 @@ pub(super) fn compose(kernel: &BTreeMap<Ledger, u64>, sum: Counters, own: &Own) 
         ("framesNamed", own.symbols.named),
         ("framesWithLine", own.symbols.with_line),
         ("framesUnnamed", own.symbols.unnamed),
+        ("modulesWithoutSymbols", own.symbols.files_without_symbols),
+        ("modulesWithDamagedSymbols", own.symbols.files_damaged),
         ("mappingsLeftOut", own.mappings_left_out),
         ("processesLeftOut", own.processes_left_out),
         ("lateSnapshots", own.late_snapshots),

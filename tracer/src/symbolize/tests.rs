@@ -1,123 +1,160 @@
-use std::process::Command;
+//! On real programs, compiled here.
 
-use object::{Object, ObjectSymbol};
+mod damage;
+mod debug_files;
+mod programs;
+
+use leakhound_report::recording::Frame;
 
 use super::*;
+use programs::{Folder, INLINED, LEAKY, address, range};
 
-/// Compiles a C program and returns its image and the virtual address of a function in it.
-fn compile(folder: &Path, arguments: &[&str]) -> PathBuf {
-    let source = folder.join("leaky.c");
-    std::fs::write(&source, "#include <stdlib.h>\n\n__attribute__((noinline))\nvoid *leak(int n)\n{\n\treturn malloc(n);\n}\nint main(void) { return leak(3) == 0; }\n").unwrap();
-    let program = folder.join("leaky");
-    let status = Command::new("cc").args(arguments).arg("-o").arg(&program).arg(&source).status().unwrap();
-    assert!(status.success());
-    program
-}
-
-fn run(program: &str, arguments: &[&std::ffi::OsStr]) {
-    assert!(Command::new(program).args(arguments).status().unwrap().success(), "{program} {arguments:?}");
-}
-
-fn address_of(image: &Image, name: &str) -> u64 {
-    let cache = image.data();
-    let elf = object::File::parse(&cache).unwrap();
-    elf.symbols().find(|symbol| symbol.name() == Ok(name)).unwrap().address() + 1
+fn functions(frames: &[Frame]) -> Vec<&str> {
+    frames.iter().map(|frame| frame.function.as_deref().unwrap_or("?")).collect()
 }
 
 #[test]
 fn function_file_and_line_are_found_also_after_the_file_is_gone() {
-    let folder = tempfile::tempdir().unwrap();
-    let program = compile(folder.path(), &["-g", "-O1"]);
+    let folder = Folder::new();
+    let program = folder.compile("cc", "leaky.c", LEAKY, &["-g", "-O1"]);
     let image = Image::open_path(&program).unwrap();
-    let address = address_of(&image, "leak");
+    let address = address(&program, "leak");
     std::fs::remove_file(&program).unwrap();
     let mut symbolizer = Symbolizer::default();
     let frames = symbolizer.frames(&image, None, &[address, 1]);
-    assert_eq!(frames[0][0].function.as_deref(), Some("leak"));
+    assert_eq!(functions(&frames[0]), ["leak"]);
     assert!(frames[0][0].file.as_deref().unwrap().ends_with("/leaky.c"));
     assert!((5..=6).contains(&frames[0][0].line.unwrap()));
     assert!(frames[1].is_empty());
-    assert_eq!(symbolizer.stats, SymbolStats { named: 1, with_line: 1, unnamed: 1 });
+    assert_eq!(
+        symbolizer.stats,
+        SymbolStats { named: 1, with_line: 1, unnamed: 1, ..SymbolStats::default() }
+    );
 }
 
 #[test]
-fn a_stripped_program_is_named_by_its_debug_file() {
-    let folder = tempfile::tempdir().unwrap();
-    let program = compile(folder.path(), &["-g", "-O1", "-gz"]);
-    let address = address_of(&Image::open_path(&program).unwrap(), "leak");
-    let debug = folder.path().join("leaky.debug");
-    run("objcopy", &["--only-keep-debug".as_ref(), program.as_os_str(), debug.as_os_str()]);
-    run("strip", &[program.as_os_str()]);
-    let mut link = std::ffi::OsString::from("--add-gnu-debuglink=");
-    link.push(&debug);
-    run("objcopy", &[&link, program.as_os_str()]);
+fn every_format_of_debug_information_is_read() {
+    let folder = Folder::new();
+    for flags in [
+        &["-gdwarf-3"][..],
+        &["-gdwarf-4"],
+        &["-gdwarf-5"],
+        &["-g", "-gz=zlib"],
+        &["-g", "-Wl,--compress-debug-sections=zstd"],
+        &["-g1"],
+        &["-g", "-static"],
+    ] {
+        let program = folder.compile("cc", "leaky.c", LEAKY, &[&["-O1"], flags].concat());
+        let image = Image::open_path(&program).unwrap();
+        let mut symbolizer = Symbolizer::default();
+        let frames = symbolizer.frames(&image, None, &[address(&program, "leak")]);
+        assert_eq!(functions(&frames[0]), ["leak"], "{flags:?}");
+        assert!(frames[0][0].line.is_some(), "{flags:?}");
+        assert_eq!(symbolizer.stats.files_damaged, 0, "{flags:?}");
+    }
+}
 
-    let apart = folder.path().join("apart");
-    std::fs::rename(&debug, &apart).unwrap();
+#[test]
+fn split_debug_information_leaves_function_and_line() {
+    let folder = Folder::new();
+    let program = folder.compile("cc", "leaky.c", LEAKY, &["-g", "-O1", "-gsplit-dwarf"]);
     let image = Image::open_path(&program).unwrap();
-    let mut symbolizer = Symbolizer::default();
-    let bare = symbolizer.frames(&image, None, &[address]);
-    assert_eq!(bare, [Vec::<Frame>::new()]);
-    std::fs::rename(&apart, &debug).unwrap();
-    // beside the program, as its link says; the process is our own, whose root is ours
-    let own = crate::process::ProcessId { pid: std::process::id(), start_ticks: 0 };
-    let found = debug_file::find(&image, Some(own), &[]).expect("found by link");
-    let frames = symbolizer.frames(&image, Some(&found), &[address]);
-    assert_eq!(frames[0][0].function.as_deref(), Some("leak"));
-    assert!(frames[0][0].line.is_some());
-
-    // by build id, in a folder of its own
-    let id = image.build_id.clone().unwrap();
-    let store = folder.path().join("store");
-    let place = store.join(".build-id").join(&id[..2]);
-    std::fs::create_dir_all(&place).unwrap();
-    std::fs::rename(&debug, place.join(format!("{}.debug", &id[2..]))).unwrap();
-    assert!(debug_file::find(&image, Some(own), std::slice::from_ref(&store)).is_some());
-
-    // another program's debug file under that name is refused
-    let other = compile(folder.path(), &["-g", "-O2", "-DOTHER"]);
-    std::fs::copy(other, place.join(format!("{}.debug", &id[2..]))).unwrap();
-    assert!(debug_file::find(&image, Some(own), &[store]).is_none());
+    let frames = Symbolizer::default().frames(&image, None, &[address(&program, "leak")]);
+    assert_eq!(functions(&frames[0]), ["leak"]);
+    assert!((5..=6).contains(&frames[0][0].line.unwrap()));
 }
 
 #[test]
 fn inlined_calls_come_before_the_function_they_are_in() {
-    let folder = tempfile::tempdir().unwrap();
-    let source = folder.path().join("inlined.cpp");
-    std::fs::write(
-        &source,
-        "#include <cstdlib>\nnamespace shop {\nstruct Cart { void *item; };\nstatic inline __attribute__((always_inline)) void *take(int n)\n{\n\treturn malloc(n);\n}\n__attribute__((noinline)) Cart *fill(int n)\n{\n\treturn (Cart *)take(n);\n}\n}\nint main() { return shop::fill(3) == nullptr; }\n",
-    )
-    .unwrap();
-    let program = folder.path().join("inlined");
-    run(
-        "c++",
-        &[
-            "-g".as_ref(),
-            "-O2".as_ref(),
-            "-fno-optimize-sibling-calls".as_ref(),
-            "-o".as_ref(),
-            program.as_os_str(),
-            source.as_os_str(),
-        ],
-    );
+    let folder = Folder::new();
+    let flags = ["-g", "-O2", "-fno-optimize-sibling-calls"];
+    let program = folder.compile("c++", "inlined.cpp", INLINED, &flags);
     let image = Image::open_path(&program).unwrap();
-    let cache = image.data();
-    let elf = object::File::parse(&cache).unwrap();
-    let fill = elf.symbols().find(|symbol| symbol.name() == Ok("_ZN4shop4fillEi")).unwrap();
-    let addresses: Vec<u64> = (fill.address()..fill.address() + fill.size()).collect();
+    let addresses: Vec<u64> = range(&program, "_ZN4shop4fillEi").collect();
     let frames = Symbolizer::default().frames(&image, None, &addresses);
     let inlined =
         frames.iter().find(|frames| frames.len() == 2).expect("some instruction is of the inlined call");
-    assert!(inlined[0].function.as_deref().unwrap().contains("take") && inlined[0].inlined, "{inlined:?}");
-    assert_eq!((inlined[1].function.as_deref().unwrap(), inlined[1].inlined), ("shop::fill(int)", false));
+    assert_eq!(functions(inlined), ["take", "shop::fill(int)"]);
+    assert_eq!((inlined[0].inlined, inlined[1].inlined), (true, false));
     assert_eq!((inlined[0].line, inlined[1].line), (Some(6), Some(10)));
 }
 
 #[test]
-fn names_and_paths_are_made_readable() {
-    assert_eq!(without_hash("app::main::h0123456789abcdef"), "app::main");
-    assert_eq!(without_hash("app::main::house"), "app::main::house");
-    assert_eq!(normalize(Some(Path::new("/a/b/../c/.")), OsStr::new("./d.c")), "/a/c/d.c");
-    assert_eq!(normalize(None, OsStr::new("../d.c")), "../d.c");
+fn rust_names_are_whole_even_where_debug_information_has_only_their_ends() {
+    let folder = Folder::new();
+    let source = "mod shop {\n    #[inline(never)]\n    pub fn fill(n: usize) -> Vec<u8> {\n        vec![1; n]\n    }\n}\nfn main() {\n    std::hint::black_box(shop::fill(std::hint::black_box(7)));\n}\n";
+    for level in ["debuginfo=2", "debuginfo=line-tables-only", "debuginfo=0"] {
+        let program = folder.compile("rustc", "app.rs", source, &["-C", "opt-level=3", "-C", level]);
+        let image = Image::open_path(&program).unwrap();
+        let addresses: Vec<u64> = range(&program, "4shop4fill").collect();
+        let frames = Symbolizer::default().frames(&image, None, &addresses);
+        let outermost = frames.iter().map(|frames| frames.last().unwrap());
+        for frame in outermost {
+            assert_eq!(frame.function.as_deref(), Some("app::shop::fill"), "{level}");
+        }
+        if level != "debuginfo=0" {
+            let library =
+                |frame: &Frame| frame.file.as_deref().is_some_and(|file| file.starts_with("/rustc/"));
+            assert!(frames.iter().any(|frames| frames.len() > 1 && library(&frames[0])), "{level}");
+            let own = frames.iter().filter_map(|frames| frames.last()).find(|frame| frame.line == Some(4));
+            assert!(own.is_some_and(|frame| frame.file.as_deref().unwrap().ends_with("app.rs")), "{level}");
+        }
+    }
+}
+
+#[test]
+fn a_stripped_library_tells_its_exported_functions_only() {
+    let folder = Folder::new();
+    let source = "int hidden(int n);\n__attribute__((noinline)) static int inner(int n)\n{\n\treturn hidden(n) * 2;\n}\nint outer(int n)\n{\n\treturn inner(n) + 1;\n}\n";
+    let library = folder.compile("cc", "library.c", source, &["-g", "-O1", "-shared", "-fPIC"]);
+    let addresses = [address(&library, "outer"), address(&library, "inner")];
+    folder.run("strip", &[library.as_os_str()]);
+    let mut symbolizer = Symbolizer::default();
+    let frames = symbolizer.frames(&Image::open_path(&library).unwrap(), None, &addresses);
+    assert_eq!(functions(&frames[0]), ["outer"]);
+    assert!(frames[1].is_empty(), "{frames:?}");
+    assert_eq!(symbolizer.stats, SymbolStats { named: 1, unnamed: 1, ..SymbolStats::default() });
+}
+
+#[test]
+fn a_stripped_program_has_no_symbols_and_says_so() {
+    let folder = Folder::new();
+    let program = folder.compile("cc", "leaky.c", LEAKY, &["-O1", "-static", "-s"]);
+    let mut symbolizer = Symbolizer::default();
+    let image = Image::open_path(&program).unwrap();
+    for _ in 0..2 {
+        assert!(symbolizer.frames(&image, None, &[0x40_1000])[0].is_empty());
+    }
+    let expected = SymbolStats { unnamed: 2, files_without_symbols: 1, ..SymbolStats::default() };
+    assert_eq!(symbolizer.stats, expected);
+}
+
+#[test]
+fn a_packed_symbol_table_names_functions() {
+    let folder = Folder::new();
+    let program = folder.compile("cc", "leaky.c", LEAKY, &["-O1"]);
+    let address = address(&program, "leak");
+    let mini = folder.path("mini");
+    folder.run(
+        "objcopy",
+        &["-S".as_ref(), "--keep-symbol=leak".as_ref(), program.as_os_str(), mini.as_os_str()],
+    );
+    folder.run("xz", &["--keep".as_ref(), mini.as_os_str()]);
+    folder.run("strip", &[program.as_os_str()]);
+    let section = format!(".gnu_debugdata={}", folder.path("mini.xz").display());
+    folder.run("objcopy", &["--add-section".as_ref(), section.as_ref(), program.as_os_str()]);
+    let frames = Symbolizer::default().frames(&Image::open_path(&program).unwrap(), None, &[address]);
+    assert_eq!(functions(&frames[0]), ["leak"]);
+}
+
+#[test]
+fn what_does_not_fit_into_the_copies_is_mapped_and_reads_the_same() {
+    let folder = Folder::new();
+    let program = folder.compile("c++", "inlined.cpp", INLINED, &["-g", "-O2"]);
+    let image = Image::open_path(&program).unwrap();
+    let addresses: Vec<u64> = range(&program, "_ZN4shop4fillEi").collect();
+    let copied = Symbolizer::default().frames(&image, None, &addresses);
+    let mapped = Symbolizer { allowance: 0, ..Symbolizer::default() }.frames(&image, None, &addresses);
+    assert_eq!(copied, mapped);
+    assert!(copied.iter().all(|frames| !frames.is_empty()));
 }
