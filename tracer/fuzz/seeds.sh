@@ -18,17 +18,25 @@ void *je_mallocx(size_t n, int flags) { return flags ? calloc(n, 1) : malloc(n);
 void *mi_malloc(size_t n) { return malloc(n); }
 void *tc_malloc(size_t n) { return malloc(n); }
 SOURCE
+cat > "$folder/musl.c" <<'SOURCE'
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+int main(int count, char **words) { return puts(strdup(words[0])) + count; }
+SOURCE
 walk=../src/unwind/tests/walk.c
+here="-ffile-prefix-map=$folder=. -ffile-prefix-map=$PWD=."
 small='-s -Wl,-z,noseparate-code -Wl,--build-id=none'
 # shellcheck disable=SC2086 # several words
 {
 	cc -O2 -fPIC -shared -nostdlib $small -o seeds/names.so "$folder/names.c"
 	cc -O2 $small -o seeds/frames "$walk"
 	cc -O0 -fno-omit-frame-pointer -no-pie $small -o seeds/frame-pointers "$walk"
-	cc -O1 -g -fno-asynchronous-unwind-tables -fno-unwind-tables -fPIC -shared -nostdlib -Wl,-z,noseparate-code \
+	cc -O1 -g $here -fno-asynchronous-unwind-tables -fno-unwind-tables -fPIC -shared -nostdlib -Wl,-z,noseparate-code \
 		-o seeds/debug-frame.so "$folder/names.c"
-	cc -O1 -g -gz -fno-asynchronous-unwind-tables -fno-unwind-tables -fPIC -shared -nostdlib \
+	cc -O1 -g -gz $here -fno-asynchronous-unwind-tables -fno-unwind-tables -fPIC -shared -nostdlib \
 		-Wl,-z,noseparate-code -o seeds/debug-frame-compressed.so "$folder/names.c"
+	musl-gcc -O2 -static -Wl,-z,noseparate-code -Wl,--build-id=none -Wl,--strip-debug -o seeds/musl "$folder/musl.c"
 	cc -m32 -O2 -fPIC -shared -nostdlib -fno-stack-protector $small -o seeds/x86.so "$folder/names.c"
 }
 # a file without section headers: e_shoff, e_shnum and e_shstrndx are 0

@@ -4,58 +4,34 @@
 //! would ever be known to have reached its end. GCC's code is regular enough: from a function's first instruction on, every
 //! instruction says how far rsp moves. Checked against glibc, where the same can be read from `.eh_frame`.
 //!
-//! Caveats: only where a file defines `__libc_start_main` and says nothing about it; other code without unwind
-//! information usually keeps frame pointers (Go, V8's built-ins, a kernel of hand-written assembly).
+//! Caveats: only where a file defines `__libc_start_main` and says nothing about it. Other code without unwind information
+//! keeps frame pointers (Go, V8's built-ins), and guesses would only make its walks worse.
 
 mod frame;
+mod reader;
 mod symbols;
 
-use std::{
-    collections::{BTreeMap, BTreeSet, HashSet, VecDeque},
-    ops::Range,
-};
+use std::ops::Range;
 
-use iced_x86::{
-    Decoder, DecoderOptions, FlowControl, Instruction, InstructionInfoFactory, Mnemonic, OpKind, Register,
-};
-use leakhound_ebpf::abi::{Cfa, Row};
 use object::{
     LittleEndian, ReadRef,
     elf::FileHeader64,
     read::elf::{ProgramHeader, SectionTable},
 };
 
-use self::{frame::Frame, symbols::Symbols};
+pub(super) use self::reader::{Rows, Stretch, read};
+use self::symbols::Symbols;
 use super::{
     functions::Function,
-    rule::bare,
     sections::{Segment, is_code},
 };
 
 /// Shortest stretch of code without unwind information that is looked at, in bytes: shorter ones are padding and stubs.
 const SHORTEST: u64 = 256;
 /// Fewest bytes of such code in a file with a musl in it.
-const FEWEST: u64 = 16 << 10;
+const FEWEST: u64 = 4 << 10;
 /// Most bytes of it that are read; musl has 400 KiB.
 const MOST: u64 = 2 << 20;
-/// `rt_sigreturn`, by which a signal handler goes back.
-const SIGRETURN: u64 = 15;
-
-/// A stretch of code and its address.
-#[derive(Clone, Copy)]
-pub(super) struct Stretch<'a> {
-    pub(super) address: u64,
-    pub(super) bytes: &'a [u8],
-}
-
-impl Stretch<'_> {
-    fn end(&self) -> u64 {
-        self.address + self.bytes.len() as u64
-    }
-}
-
-/// Rows by address, with a row without information after each function.
-pub(super) type Rows = BTreeMap<u64, Row>;
 
 /// Rows for the code of a musl inside this file that `described` leaves out; empty for any other file.
 pub(super) fn infer<'a, R: ReadRef<'a>>(
@@ -64,13 +40,11 @@ pub(super) fn infer<'a, R: ReadRef<'a>>(
     table: &SectionTable<'a, FileHeader64<LittleEndian>, R>,
     described: &[Function],
 ) -> Rows {
-    let gaps: Vec<_> = segments
-        .iter()
-        .filter_map(|segment| Some((segment, code_range(segment)?)))
+    let gaps: Vec<_> = code_ranges(segments)
+        .into_iter()
         .flat_map(|(segment, range)| gaps(range, described).into_iter().map(move |gap| (segment, gap)))
-        .filter(|(_, gap)| gap.end - gap.start >= SHORTEST)
         .collect();
-    let size: u64 = gaps.iter().map(|(_, gap)| gap.end - gap.start).sum();
+    let size = gaps.iter().fold(0, |sum: u64, (_, gap)| sum.saturating_add(gap.end - gap.start));
     if !(FEWEST..=MOST).contains(&size) {
         return Rows::new();
     }
@@ -86,213 +60,31 @@ pub(super) fn infer<'a, R: ReadRef<'a>>(
     read(stretches.collect(), symbols.functions, &symbols.never_return)
 }
 
-/// The addresses of a segment's code, as far as it lies in the file.
-fn code_range(segment: &Segment) -> Option<Range<u64>> {
-    let start = segment.p_vaddr(LittleEndian);
-    let size = segment.p_filesz(LittleEndian).min(segment.p_memsz(LittleEndian));
-    is_code(segment).then(|| start.checked_add(size)).flatten().map(|end| start..end)
+/// The segments with code and its addresses, sorted; of segments that overlap, which no linker makes, the first one.
+fn code_ranges(segments: &[Segment]) -> Vec<(&Segment, Range<u64>)> {
+    let range = |segment: &Segment| {
+        let start = segment.p_vaddr(LittleEndian);
+        let size = segment.p_filesz(LittleEndian).min(segment.p_memsz(LittleEndian));
+        Some(start..start.checked_add(size)?)
+    };
+    let mut found: Vec<_> = segments
+        .iter()
+        .filter(|segment| is_code(segment))
+        .filter_map(|segment| Some((segment, range(segment)?)))
+        .collect();
+    found.sort_by_key(|(_, range)| range.start);
+    found.dedup_by(|(_, later), (_, first)| later.start < first.end);
+    found
 }
 
 /// What functions leave of a range; they are sorted and do not overlap.
 fn gaps(range: Range<u64>, functions: &[Function]) -> Vec<Range<u64>> {
-    let mut gaps = Vec::new();
-    let mut from = range.start;
-    for function in functions.iter().filter(|function| range.contains(&function.start)) {
-        gaps.push(from..function.start);
-        from = function.end;
-    }
-    gaps.push(from..range.end);
-    gaps.retain(|gap| gap.start < gap.end);
-    gaps
-}
-
-/// Reads the rows of every function that has a name or is called from here. The stretches are sorted.
-pub(super) fn read(stretches: Vec<Stretch<'_>>, named: Vec<u64>, never_return: &HashSet<u64>) -> Rows {
-    let mut reader = Reader {
-        functions: named.into_iter().collect(),
-        stretches,
-        never_return,
-        entries: BTreeSet::new(),
-        signals: Vec::new(),
-        seen: BTreeMap::new(),
-        factory: InstructionInfoFactory::new(),
-    };
-    for stretch in reader.stretches.clone() {
-        reader.sweep(stretch.address);
-    }
-    for function in reader.functions.clone() {
-        reader.follow(function);
-    }
-    reader.rows()
-}
-
-struct Reader<'a> {
-    functions: BTreeSet<u64>,
-    stretches: Vec<Stretch<'a>>,
-    never_return: &'a HashSet<u64>,
-    /// Instructions that the one before them does not run into.
-    entries: BTreeSet<u64>,
-    /// Where signal handlers return to.
-    signals: Vec<Range<u64>>,
-    seen: BTreeMap<u64, Seen>,
-    factory: InstructionInfoFactory,
-}
-
-/// An instruction, and the frame that it finds.
-struct Seen {
-    next: u64,
-    frame: Frame,
-    outermost: bool,
-}
-
-impl Reader<'_> {
-    /// Finds functions without names: whatever is called, or named by an address that code does not run into.
-    fn sweep(&mut self, start: u64) {
-        let mut runs_into = true;
-        let mut address_taken = Vec::new();
-        let mut number_in_rax = None;
-        for instruction in decode(&self.stretches, start) {
-            if !runs_into {
-                self.entries.insert(instruction.ip());
-            }
-            if instruction.is_call_near() && self.is_inside(instruction.near_branch_target()) {
-                self.functions.insert(instruction.near_branch_target());
-            }
-            if instruction.mnemonic() == Mnemonic::Lea && instruction.is_ip_rel_memory_operand() {
-                address_taken.push(instruction.ip_rel_memory_address());
-            }
-            if instruction.mnemonic() == Mnemonic::Syscall
-                && let Some(start) = number_in_rax
-            {
-                self.signals.push(start..instruction.next_ip());
-            }
-            number_in_rax = loads_number(&instruction, SIGRETURN).then(|| instruction.ip());
-            runs_into = match instruction.flow_control() {
-                FlowControl::Return
-                | FlowControl::UnconditionalBranch
-                | FlowControl::IndirectBranch
-                | FlowControl::Exception => false,
-                FlowControl::Call => !self.never_return.contains(&instruction.near_branch_target()),
-                _ => runs_into || instruction.mnemonic() != Mnemonic::Nop,
-            };
-        }
-        self.functions.extend(address_taken.into_iter().filter(|address| self.entries.contains(address)));
-    }
-
-    /// Follows a function's instructions along all branches, each instruction once. What follows a call comes last: the
-    /// function called may be one that never returns, and then whoever jumps there knows better.
-    fn follow(&mut self, function: u64) {
-        let mut open = VecDeque::from([(function, Frame::ENTRY)]);
-        let mut at_switch = None;
-        while let Some((mut address, mut frame)) = open.pop_front() {
-            while self.is_inside(address)
-                && (address == function || !self.functions.contains(&address))
-                && !self.seen.contains_key(&address)
-            {
-                let Some(instruction) = decode(&self.stretches, address).next() else { break };
-                let next = instruction.next_ip();
-                let flow = instruction.flow_control();
-                let outermost = flow == FlowControl::IndirectCall && self.result_ends_all(&instruction);
-                self.seen.insert(address, Seen { next, frame, outermost });
-                match flow {
-                    FlowControl::Next | FlowControl::Interrupt => {
-                        frame = frame.after(&instruction, &mut self.factory);
-                    }
-                    FlowControl::ConditionalBranch => {
-                        open.push_front((instruction.near_branch_target(), frame));
-                    }
-                    FlowControl::UnconditionalBranch => {
-                        open.push_front((instruction.near_branch_target(), frame));
-                        break;
-                    }
-                    FlowControl::Call | FlowControl::IndirectCall => {
-                        if !self.never_return.contains(&instruction.near_branch_target()) {
-                            open.push_back((next, frame));
-                        }
-                        break;
-                    }
-                    FlowControl::IndirectBranch => {
-                        at_switch = Some(frame);
-                        break;
-                    }
-                    _ => break,
-                }
-                address = next;
-            }
-            if open.is_empty() {
-                open.extend(at_switch.and_then(|frame| Some((self.next_case(function)?, frame))));
-            }
-        }
-    }
-
-    /// The first instruction of a function that no branch was found to lead to: after a jump through a table, that is one
-    /// of its targets.
-    fn next_case(&self, function: u64) -> Option<u64> {
-        let next_function = self.functions.range(function + 1..).next();
-        let end = stretch_of(&self.stretches, function)?.end().min(*next_function.unwrap_or(&u64::MAX));
-        self.entries.range(function..end).find(|address| !self.seen.contains_key(address)).copied()
-    }
-
-    /// `exit(main(...))` and `pthread_exit(start(...))`: whoever is called there is the outermost function worth showing.
-    fn result_ends_all(&self, call: &Instruction) -> bool {
-        let mut next = decode(&self.stretches, call.next_ip());
-        let (Some(passes), Some(ends)) = (next.next(), next.next()) else { return false };
-        matches!(passes.mnemonic(), Mnemonic::Mov | Mnemonic::Movsxd)
-            && passes.op0_register().full_register() == Register::RDI
-            && passes.op1_register().full_register() == Register::RAX
-            && ends.is_call_near()
-            && self.never_return.contains(&ends.near_branch_target())
-    }
-
-    fn rows(self) -> Rows {
-        let mut rows = Rows::new();
-        let mut last = bare(Cfa::None);
-        for (address, seen) in &self.seen {
-            let row = if seen.outermost { bare(Cfa::End) } else { seen.frame.row() };
-            if row != last {
-                rows.insert(*address, row);
-            }
-            last = row;
-            if !self.seen.contains_key(&seen.next) {
-                last = bare(Cfa::None);
-                rows.insert(seen.next, last);
-            }
-        }
-        for signal in self.signals {
-            // A handler's return address is the first instruction's, and a walk looks one byte before it.
-            let after =
-                rows.range(..=signal.end).next_back().map_or_else(|| bare(Cfa::None), |(_, row)| *row);
-            let inside: Vec<u64> = rows.range(signal.clone()).map(|(address, _)| *address).collect();
-            for address in inside {
-                rows.remove(&address);
-            }
-            rows.insert(signal.start.saturating_sub(1), bare(Cfa::Signal));
-            rows.insert(signal.end, after);
-        }
-        rows
-    }
-
-    fn is_inside(&self, address: u64) -> bool {
-        stretch_of(&self.stretches, address).is_some()
-    }
-}
-
-fn stretch_of<'s, 'a>(stretches: &'s [Stretch<'a>], address: u64) -> Option<&'s Stretch<'a>> {
-    let before = &stretches[..stretches.partition_point(|stretch| stretch.address <= address)];
-    before.last().filter(|stretch| address < stretch.end())
-}
-
-/// Instructions from an address to the end of its stretch.
-fn decode<'a>(stretches: &[Stretch<'a>], from: u64) -> impl Iterator<Item = Instruction> + use<'a> {
-    let bytes = stretch_of(stretches, from)
-        .and_then(|stretch| stretch.bytes.get(usize::try_from(from - stretch.address).ok()?..))
-        .unwrap_or_default();
-    Decoder::with_ip(64, bytes, from, DecoderOptions::NONE).into_iter()
-}
-
-fn loads_number(instruction: &Instruction, number: u64) -> bool {
-    instruction.mnemonic() == Mnemonic::Mov
-        && instruction.op0_register().full_register() == Register::RAX
-        && instruction.op1_kind() != OpKind::Memory
-        && instruction.try_immediate(1).is_ok_and(|value| value == number)
+    let place = |address| functions.partition_point(|function| function.start < address);
+    let inside = &functions[place(range.start)..place(range.end)];
+    let starts = inside.iter().map(|function| function.start).chain([range.end]);
+    let ends = [range.start].into_iter().chain(inside.iter().map(|function| function.end));
+    ends.zip(starts)
+        .map(|(from, to)| from..to)
+        .filter(|gap| gap.end.saturating_sub(gap.start) >= SHORTEST)
+        .collect()
 }

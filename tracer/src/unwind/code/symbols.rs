@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use object::{
     LittleEndian, ReadRef,
     elf::{self, FileHeader64},
-    read::elf::{SectionHeader, SectionTable, Sym},
+    read::elf::{Rela, SectionHeader, SectionTable, Sym},
 };
 
 /// Largest symbol table read, in bytes. musl names 1,700 functions; a static program with it may have 100,000 symbols.
@@ -50,8 +50,8 @@ impl Symbols {
     ) -> Self {
         let endian = LittleEndian;
         let mut found = Self::default();
+        let fits = |section: &elf::SectionHeader64<LittleEndian>| section.sh_size(endian) <= MAX_TABLE;
         for kind in [elf::SHT_DYNSYM, elf::SHT_SYMTAB] {
-            let fits = |section: &elf::SectionHeader64<LittleEndian>| section.sh_size(endian) <= MAX_TABLE;
             let section = table.iter().find(|section| section.sh_type(endian) == kind);
             let Some(symbols) =
                 section.filter(|section| fits(section)).and_then(|_| table.symbols(endian, data, kind).ok())
@@ -71,6 +71,14 @@ impl Symbols {
                     }
                     _ => {}
                 }
+            }
+        }
+        // functions that only a table of pointers names
+        for section in table.iter().filter(|section| fits(section)) {
+            if let Ok(Some((relocations, _))) = section.rela(endian, data) {
+                let relative =
+                    relocations.iter().filter(|r| r.r_type(endian, false) == elf::R_X86_64_RELATIVE);
+                found.functions.extend(relative.map(|r| r.r_addend(endian).cast_unsigned()));
             }
         }
         found

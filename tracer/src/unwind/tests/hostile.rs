@@ -1,6 +1,9 @@
 //! Files made to break us: each gives an error or a counted loss, soon.
 
-use std::time::{Duration, Instant};
+use std::{
+    collections::HashSet,
+    time::{Duration, Instant},
+};
 
 use gimli::constants as dw;
 use leakhound_ebpf::abi::Cfa;
@@ -11,7 +14,11 @@ use super::{
     elf::{CFA_RSP_8, Elf, Frames},
     listing, reader,
 };
-use crate::unwind::{UnwindError, UnwindTable, compile};
+use crate::unwind::{
+    UnwindError, UnwindTable,
+    code::{Stretch, read},
+    compile,
+};
 
 fn one_function(start: u64, length: u64, program: &[u8]) -> Frames {
     let mut frames = Frames::eh_frame();
@@ -182,4 +189,37 @@ proptest! {
             listing(&table);
         }
     }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(8))]
+
+    /// The same for a musl, whose instructions are read.
+    #[test]
+    fn a_damaged_musl_does_no_harm(
+        damage in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..400),
+    ) {
+        let Some(mut bytes) = super::real::library("/lib/ld-musl-x86_64.so.1") else { return Ok(()) };
+        let length = bytes.len();
+        for (at, value) in damage {
+            let at = at.index(length - 64);
+            bytes[64 + at] = value;
+        }
+        if let Ok(table) = compile_in_time(&bytes) {
+            listing(&table);
+        }
+    }
+}
+
+/// Code in which every byte begins another instruction that falls through, and all of it is one switch.
+#[test]
+fn code_made_of_cases_is_read_in_time() {
+    let mut code = vec![0xff, 0xe0]; // jmp *%rax
+    code.resize(1 << 17, 0xc3); // ret: the next byte is not run into, and could be a case
+    let start = Instant::now();
+    let stretches = vec![Stretch { address: 0x1000, bytes: &code }];
+    let rows = read(stretches, vec![0x1000], &HashSet::new());
+    assert!(start.elapsed() < Duration::from_secs(60), "took {:?}", start.elapsed());
+    assert_eq!(rows.first_key_value().map(|(address, row)| (*address, row.cfa_offset)), Some((0x1000, 8)));
+    assert_eq!(rows.len(), 2);
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use leakhound_ebpf::abi::{self, Operation, WalkEnd};
 
-use super::walk::{BLOCK_SIZE, Program, build, hex};
+use super::walk::{BLOCK_SIZE, Program, SOURCE, build, hex};
 use crate::{
     allocator,
     heap::{Capacity, Constants, Heap},
@@ -25,7 +25,7 @@ fn the_kernel_walks_every_kind_of_frame() {
         &["-O0", "-no-pie"],
     ] {
         let directory = tempfile::tempdir().unwrap();
-        let Some(program) = build(directory.path(), "gcc", flags) else { return };
+        let Some(program) = build(directory.path(), "gcc", SOURCE, flags) else { return };
         for arguments in [&[][..], &["thread"]] {
             let mut program = Program::start(&program, arguments);
             let heap = probe(&program);

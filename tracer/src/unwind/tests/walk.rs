@@ -18,7 +18,7 @@ use crate::{
     unwind::{UnwindTable, compile, rule::bare},
 };
 
-const SOURCE: &str = include_str!("walk.c");
+pub(super) const SOURCE: &str = include_str!("walk.c");
 
 /// Of the one block that the program allocates.
 pub(super) const BLOCK_SIZE: u64 = 77_777;
@@ -31,7 +31,7 @@ pub(super) struct Program {
 
 /// What the program says about its stack.
 pub(super) struct Said {
-    registers: Registers,
+    pub(super) registers: Registers,
     /// What libgcc saw, innermost first.
     pub(super) frames: Vec<u64>,
 }
@@ -91,7 +91,7 @@ impl Program {
         maps::executable(process).unwrap().into_iter().filter_map(open).collect()
     }
 
-    fn walk(&self, from: Registers) -> (Vec<u64>, Vec<Cfa>) {
+    pub(super) fn walk(&self, from: Registers) -> (Vec<u64>, Vec<Cfa>) {
         let modules = self.modules();
         let memory = File::open(format!("/proc/{}/mem", self.pid())).unwrap();
         let read = |address: u64| {
@@ -124,10 +124,10 @@ impl Drop for Program {
     }
 }
 
-/// Compiles [`SOURCE`]; `None`, loudly, when this machine lacks the compiler and is not CI.
-pub(super) fn build(directory: &Path, compiler: &str, flags: &[&str]) -> Option<PathBuf> {
+/// Compiles a program; `None`, loudly, when this machine lacks the compiler and is not CI.
+pub(super) fn build(directory: &Path, compiler: &str, text: &str, flags: &[&str]) -> Option<PathBuf> {
     let source = directory.join("walk.c");
-    fs::write(&source, SOURCE).unwrap();
+    fs::write(&source, text).unwrap();
     let program = directory.join("walk");
     let output =
         Command::new(compiler).args(flags).arg("-pthread").arg(&source).arg("-o").arg(&program).output();
@@ -142,7 +142,7 @@ pub(super) fn build(directory: &Path, compiler: &str, flags: &[&str]) -> Option<
 
 fn same_as_libgcc(compiler: &str, flags: &[&str]) {
     let directory = tempfile::tempdir().unwrap();
-    let Some(program) = build(directory.path(), compiler, flags) else { return };
+    let Some(program) = build(directory.path(), compiler, SOURCE, flags) else { return };
     for arguments in [&[][..], &["thread"]] {
         let mut program = Program::start(&program, arguments);
         let said = program.descend();
