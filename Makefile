@@ -30,7 +30,7 @@ endif
 
 .PHONY: test
 test: lint ## Lint, then run every test: rules, real eBPF as root, the page in a real browser
-	cargo test --workspace
+	cargo test --workspace --no-fail-fast
 	cd $(WEB) && npm run --silent test
 
 .PHONY: lint
