@@ -52,6 +52,23 @@ fn classify(truth: Class, seed: u64, cohorts: bool) -> (Class, String) {
     (finding.class, finding.evidence.because.clone())
 }
 
+/// The classes and verdicts that so many runs of a behaviour get.
+fn judged(
+    behaviour: fn(Watch, &mut Random) -> Vec<heap::Block>,
+    snapshots: (u64, u64),
+) -> Vec<(Class, VerdictName, u8, String)> {
+    let judge = |seed| {
+        let mut random = Random::new(seed);
+        let snapshots = random.whole(snapshots.0, snapshots.1) as u32;
+        let watch = Watch { snapshots, interval: 1.0, cohorts: true };
+        let analysis = analyze(&heap::record(&[behaviour(watch, &mut random)], watch), &Options::default());
+        let finding = &analysis.findings[0];
+        let verdict = &analysis.verdict;
+        (finding.class, verdict.name, verdict.confidence_percent, finding.evidence.because.clone())
+    };
+    (0..EACH).map(judge).collect()
+}
+
 fn confuse(cohorts: bool) -> Confusion {
     let mut confusion = Confusion::default();
     for (row, truth) in CLASSES.into_iter().enumerate() {
@@ -114,4 +131,30 @@ fn without_cohorts_alarms_are_still_right() {
     );
     assert!(precision(&confusion, &alarms) >= 0.95);
     assert!(recall(&confusion, &alarms) >= 0.9);
+}
+
+#[test]
+fn whatever_churns_and_grows_without_loss_is_seldom_accused() {
+    let judged = judged(behaviour::tempt, (12, 60));
+    let accused: Vec<_> =
+        judged.iter().filter(|(class, ..)| matches!(class, Class::Leak | Class::Suspected)).collect();
+    let leaks = judged.iter().filter(|(_, verdict, ..)| *verdict == VerdictName::LeakLikely).count();
+    println!("accused: {} of {EACH}, verdict a leak: {leaks}", accused.len());
+    if std::env::var_os("SHOW").is_some() {
+        accused.iter().for_each(|(class, _, _, because)| println!("{class:?}: {because}"));
+    }
+    assert!(accused.len() as u64 <= EACH / 20);
+}
+
+#[test]
+fn a_slow_leak_under_churn_is_found_or_nobody_is_called_clean_for_certain() {
+    let judged = judged(behaviour::leak_slowly, (16, 60));
+    let found = judged.iter().filter(|(class, ..)| matches!(class, Class::Leak | Class::Suspected)).count();
+    let certain = judged
+        .iter()
+        .filter(|(_, verdict, percent, _)| *verdict == VerdictName::NoLeakObserved && *percent > 60)
+        .count();
+    println!("found: {found} of {EACH}, called clean for certain: {certain}");
+    assert!(found as u64 >= EACH * 8 / 10);
+    assert!(certain as u64 <= EACH / 20);
 }

@@ -8,7 +8,7 @@ use super::{
     saturation::Thirds,
     series::{Grid, Series},
     trend::{self, Slope, Trend},
-    youngest::Residue,
+    youngest::{self, Residue},
 };
 
 /// One stack in numbers.
@@ -31,6 +31,8 @@ pub(super) struct Observation<'a> {
     pub(super) noise: f64,
     /// What stays; absent without cohorts, or when blocks of every age are being freed.
     pub(super) residue: Option<Residue>,
+    /// How much longer blocks live later in the run, where cohorts tell; 1 is the same.
+    pub(super) lifetime_growth: Option<f64>,
     /// Whether cohorts could have told what stays.
     pub(super) has_cohorts: bool,
 }
@@ -51,6 +53,7 @@ impl<'a> Observation<'a> {
             slope: trend::theil_sen(&grid.seconds, &live),
             thirds: Thirds::of(&grid.seconds, &live),
             noise: noise(&live),
+            lifetime_growth: cohorts.as_ref().and_then(youngest::lifetime_growth),
             has_cohorts: cohorts.is_some_and(|cohorts| cohorts.live.len() >= 2),
             residue,
             live,

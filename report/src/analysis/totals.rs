@@ -67,6 +67,7 @@ pub(super) fn observation<'a>(timeline: &[TimelinePoint], grid: &'a Grid, mode: 
         thirds: Thirds::of(&grid.seconds, &live),
         noise: observation::noise(&live),
         residue: None,
+        lifetime_growth: None,
         has_cohorts: true,
         live,
         allocated: Vec::new(),

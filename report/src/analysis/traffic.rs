@@ -32,7 +32,9 @@ pub(super) fn explains(o: &Observation<'_>) -> Option<Traffic> {
     // live[step + 1] is what was live at the end of a step.
     let lifetime = mean(&o.live[middle + 1..=last]) / before;
     let lifetime_after = mean(&o.live[last + 1..]) / after;
-    let explained = rising && after > SAME * before && lifetime_after <= SAME * lifetime;
+    // Live blocks lag behind a rising rate by one lifetime, so Little's law is met late; cohorts show lifetimes at once.
+    let same = o.lifetime_growth.is_some_and(|growth| growth <= SAME) || lifetime_after <= SAME * lifetime;
+    let explained = rising && after > SAME * before && same;
     explained.then_some(Traffic { before, after })
 }
 
@@ -69,6 +71,7 @@ mod tests {
             thirds: None,
             noise: 0.0,
             residue: None,
+            lifetime_growth: None,
             has_cohorts: true,
         };
         explains(&observation).is_some()

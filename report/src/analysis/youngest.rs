@@ -63,5 +63,24 @@ impl Residue {
     }
 }
 
+/// How much longer the blocks of later cohorts live than those of earlier ones, up to a quarter of the run; 1 is the same.
+/// `None` when there are too few cohorts to compare.
+pub(super) fn lifetime_growth(cohorts: &Cohorts<'_>) -> Option<f64> {
+    let longest = cohorts.live.first().map_or(0, Vec::len);
+    let watch = (longest / 4).max(2);
+    let watched = cohorts.live.iter().zip(&cohorts.allocated);
+    let lives: Vec<(f64, f64)> = watched
+        .filter(|(live, allocated)| live.len() > watch && **allocated > 0.0)
+        .map(|(live, allocated)| (live[..=watch].iter().sum::<f64>(), *allocated))
+        .collect();
+    let half = lives.len() / 2;
+    let mean = |lives: &[(f64, f64)]| {
+        let (lived, allocated) = lives.iter().fold((0.0, 0.0), |sum, one| (sum.0 + one.0, sum.1 + one.1));
+        lived / allocated
+    };
+    let (early, late) = (mean(&lives[..half]), mean(&lives[half..]));
+    (half >= FEWEST_COHORTS && early > 0.0).then_some(late / early)
+}
+
 #[cfg(test)]
 mod tests;

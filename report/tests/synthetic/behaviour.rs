@@ -201,3 +201,58 @@ fn batch(watch: Watch, random: &mut Random) -> Vec<Block> {
         .map(|born| Block { born, died: ends, bytes })
         .collect()
 }
+
+/// What no perfect tool could always tell: growth and churn of every kind, with nothing lost.
+pub(crate) fn tempt(watch: Watch, random: &mut Random) -> Vec<Block> {
+    let duration = watch.duration();
+    let bytes = random.whole(16, 4000);
+    let expected = random.between(20.0, 200.0) * f64::from(watch.snapshots);
+    match random.whole(0, 3) {
+        // Lifetimes by chance, up to a tenth of the run on average: some blocks live four times as long.
+        0 => {
+            let lifetime = random.between(0.01, 0.1) * duration;
+            churn(watch, random, expected * lifetime / duration, lifetime, bytes)
+        }
+        // Lifetimes over four orders of magnitude: most die at once, few live long.
+        1 => {
+            let shortest = random.between(0.0005, 0.005) * duration;
+            let times = arrivals(random, 0.0, duration, expected);
+            let lifetime = |random: &mut Random| shortest * random.between(1e-3, 1.0).powf(-1.0 / 1.5);
+            times.into_iter().map(|born| Block { born, died: born + lifetime(random), bytes }).collect()
+        }
+        // More and more to do.
+        2 => {
+            let lifetime = random.between(0.02, 0.15) * duration;
+            let times = arrivals(random, 0.0, 1.0, expected);
+            let born = |share: f64| share.sqrt() * duration;
+            times
+                .into_iter()
+                .map(|at| Block { born: born(at), died: born(at) + random.wait(lifetime), bytes })
+                .collect()
+        }
+        // Work in clumps.
+        _ => {
+            let lifetime = random.between(0.02, 0.1) * duration;
+            let clumps = arrivals(random, 0.0, duration, expected / 20.0);
+            let clump = |at: &f64| (*at, random.whole(1, 40));
+            let sizes: Vec<(f64, u64)> = clumps.iter().map(clump).collect();
+            sizes
+                .into_iter()
+                .flat_map(|(born, count)| std::iter::repeat_n(born, count as usize))
+                .map(|born| Block { born, died: born + random.wait(lifetime), bytes })
+                .collect()
+        }
+    }
+}
+
+/// One block in every few intervals is lost, among thousands that are not.
+pub(crate) fn leak_slowly(watch: Watch, random: &mut Random) -> Vec<Block> {
+    let bytes = random.whole(16, 4000);
+    let lost = random.between(0.3, 1.5) * f64::from(watch.snapshots);
+    let lost = arrivals(random, 0.0, watch.duration(), lost);
+    let lifetime = random.between(0.02, 0.2) * watch.interval;
+    let mut blocks = churn(watch, random, 200.0, lifetime, bytes);
+    blocks.extend(lost.into_iter().map(|born| Block { born, died: NEVER, bytes }));
+    blocks.sort_by(|a, b| a.born.total_cmp(&b.born));
+    blocks
+}

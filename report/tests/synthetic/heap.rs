@@ -46,16 +46,21 @@ pub(crate) fn record(stacks: &[Vec<Block>], watch: Watch) -> Recording {
     for id in 0..stacks.len() {
         recording.push(Record::Stack(stack(id)));
     }
-    let mut before = vec![StackCounters::default(); stacks.len()];
+    let mut counted: Vec<Counted> =
+        (0..).zip(stacks).map(|(id, blocks)| Counted::new(id, blocks, cohort_seconds)).collect();
     for number in 1..=watch.snapshots {
         let now = f64::from(number) * watch.interval;
-        let counters =
-            stacks.iter().enumerate().map(|(id, blocks)| count(id, blocks, now, cohort_seconds, watch));
-        let counters: Vec<StackCounters> = counters.collect();
-        let changed = counters.iter().zip(&before).filter(|(now, before)| now != before);
-        let changed: Vec<StackCounters> =
-            changed.map(|(now, before)| only_changed_cohorts(now, before)).collect();
-        let live: u64 = counters.iter().map(|counters| counters.live_bytes).sum();
+        let mut changed = Vec::new();
+        for stack in &mut counted {
+            let before = stack.counters.clone();
+            stack.advance(now);
+            if stack.counters != before {
+                let cohorts =
+                    if watch.cohorts { changed_cohorts(&stack.counters, &before) } else { Vec::new() };
+                changed.push(StackCounters { cohorts, ..stack.counters });
+            }
+        }
+        let live: u64 = counted.iter().map(|stack| stack.counters.live_bytes).sum();
         let process = Process {
             pid: 1,
             rss_bytes: (5 << 20) + live,
@@ -68,38 +73,56 @@ pub(crate) fn record(stacks: &[Vec<Block>], watch: Watch) -> Recording {
             stacks: changed,
             ..Snapshot::default()
         }));
-        before = counters;
     }
     recording.push(Record::End(End { time_ns: nanoseconds(watch.duration()), ..End::default() }));
     recording
 }
 
-fn count(id: usize, blocks: &[Block], now: f64, cohort_seconds: f64, watch: Watch) -> StackCounters {
-    let mut counters = StackCounters { id: id as u32, ..StackCounters::default() };
-    let mut cohorts = vec![Cohort::default(); COHORTS as usize];
-    for block in blocks.iter().filter(|block| block.born < now) {
-        let live = u64::from(block.died > now);
-        counters.allocated_bytes += block.bytes;
-        counters.allocated_count += 1;
-        counters.live_bytes += live * block.bytes;
-        counters.live_count += live;
-        let cohort = &mut cohorts[((block.born / cohort_seconds) as usize).min(COHORTS as usize - 1)];
-        cohort.allocated_bytes += block.bytes;
-        cohort.live_bytes += live * block.bytes;
-    }
-    if watch.cohorts {
-        let numbered = cohorts
-            .into_iter()
-            .enumerate()
-            .map(|(number, cohort)| Cohort { number: number as u32, ..cohort });
-        counters.cohorts = numbered.filter(|cohort| cohort.allocated_bytes > 0).collect();
-    }
-    counters
+/// One stack up to some moment.
+struct Counted {
+    counters: StackCounters,
+    /// Time, cohort, bytes, and whether they come or go; the next one last.
+    ahead: Vec<(f64, usize, u64, bool)>,
 }
 
-fn only_changed_cohorts(now: &StackCounters, before: &StackCounters) -> StackCounters {
-    let changed = |cohort: &&Cohort| !before.cohorts.contains(cohort);
-    StackCounters { cohorts: now.cohorts.iter().filter(changed).copied().collect(), ..now.clone() }
+impl Counted {
+    fn new(id: u32, blocks: &[Block], cohort_seconds: f64) -> Self {
+        let mut ahead = Vec::with_capacity(2 * blocks.len());
+        for block in blocks {
+            let cohort = ((block.born / cohort_seconds) as usize).min(COHORTS as usize - 1);
+            ahead.push((block.born, cohort, block.bytes, true));
+            if block.died.is_finite() {
+                ahead.push((block.died, cohort, block.bytes, false));
+            }
+        }
+        ahead.sort_by(|a, b| b.0.total_cmp(&a.0));
+        let cohorts = (0..COHORTS).map(|number| Cohort { number, ..Cohort::default() }).collect();
+        Self { counters: StackCounters { id, cohorts, ..StackCounters::default() }, ahead }
+    }
+
+    fn advance(&mut self, now: f64) {
+        let counters = &mut self.counters;
+        while let Some((_, cohort, bytes, comes)) = self.ahead.pop_if(|(at, ..)| *at < now) {
+            let cohort = &mut counters.cohorts[cohort];
+            if comes {
+                counters.allocated_bytes += bytes;
+                counters.allocated_count += 1;
+                counters.live_bytes += bytes;
+                counters.live_count += 1;
+                cohort.allocated_bytes += bytes;
+                cohort.live_bytes += bytes;
+            } else {
+                counters.live_bytes -= bytes;
+                counters.live_count -= 1;
+                cohort.live_bytes -= bytes;
+            }
+        }
+    }
+}
+
+fn changed_cohorts(now: &StackCounters, before: &StackCounters) -> Vec<Cohort> {
+    let both = now.cohorts.iter().zip(&before.cohorts);
+    both.filter(|(now, before)| now != before).map(|(now, _)| *now).collect()
 }
 
 fn stack(id: usize) -> Stack {

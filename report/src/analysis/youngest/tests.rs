@@ -41,3 +41,23 @@ fn what_dies_at_every_age_has_no_cut() {
     assert_eq!(residue(4, |_, _| 1000.0), None, "too few cohorts");
     assert_eq!(residue(0, |_, _| 1000.0), None);
 }
+
+#[test]
+fn lifetimes_are_compared_between_early_and_late_cohorts() {
+    let growth = |stretches: usize, live: &dyn Fn(usize, usize) -> f64| {
+        let ends = Stretches::every_second(stretches);
+        let lives = (0..stretches).map(|born| (0..stretches - born).map(|age| live(born, age)).collect());
+        // Ever more is allocated, which must not matter.
+        let allocated = (0..stretches).map(|born| 1000.0 * (born + 1) as f64).collect();
+        lifetime_growth(&Cohorts { stretches: &ends, allocated, live: lives.collect() })
+    };
+    let share_left = |age: usize| 0.5_f64.powi(i32::try_from(age).unwrap());
+    let same = growth(16, &|born, age| 1000.0 * (born + 1) as f64 * share_left(age)).unwrap();
+    assert!((same - 1.0).abs() < 1e-9, "{same}");
+    // A queue that falls behind: what comes later waits longer.
+    let queue =
+        growth(16, &|born, age| if age * 3 <= born { 1000.0 * (born + 1) as f64 } else { 0.0 }).unwrap();
+    assert!(queue > 1.5, "{queue}");
+    assert_eq!(growth(6, &|_, _| 1000.0), None, "too few cohorts");
+    assert_eq!(growth(16, &|_, _| 0.0), None, "nothing lives long enough to be seen");
+}
