@@ -12,6 +12,7 @@
 )]
 
 #[path = "../tests/synthetic/behaviour.rs"]
+#[allow(dead_code, reason = "some behaviours are only for tests")]
 mod behaviour;
 #[path = "../tests/synthetic/heap.rs"]
 mod heap;
