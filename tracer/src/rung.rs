@@ -2,7 +2,7 @@
 //!
 //! Which ones work is found out by a self-test on a function of our own, never by the kernel's version.
 
-use std::{hint::black_box, num::NonZeroU32, path::Path};
+use std::{collections::BTreeSet, hint::black_box, num::NonZeroU32, path::Path};
 
 use aya::{
     maps::Array,
@@ -132,7 +132,8 @@ impl Probes {
                 free: object.program(names.free, AttachType::UprobeMulti)?,
             },
             Rung::PerfEvent => {
-                for name in [names.entry, names.at_return, names.free] {
+                // one program may serve two purposes
+                for name in BTreeSet::from([names.entry, names.at_return, names.free]) {
                     aya_program(object, name)?.load()?;
                 }
                 Self::PerfEvent(names)

@@ -69,7 +69,9 @@ fn a_stripped_static_program_through_its_debug_file() {
     settings.debug_dirs.clear();
     let error = watch_command(&words, &settings).unwrap_err().to_string();
     assert!(
-        error.contains("no known allocator") && error.contains("leak_stripped") && error.contains("growth"),
+        error.contains("no known allocator")
+            && error.contains("leak_stripped")
+            && error.contains("Growth mode"),
         "{error}"
     );
 }
