@@ -70,6 +70,12 @@ const COUNTS: &[(&str, u8, &str)] = &[
     ("modulesUnsearched", 5, "files of the target could not be searched for allocators"),
     ("modulesUnopened", 5, "files of the target could not be opened"),
     ("mappingsLeftOut", 5, "mappings had no room in the kernel: stacks through them are incomplete"),
+    ("stackNotShown", 10, "stacks could not be shown by memleak, whose storage was full"),
+    ("stackOverReaderLimit", 10, "stacks of the log were left out to keep memory bounded"),
+    ("stackInformationLost", 5, "stacks of the log have no frames"),
+    ("stackDamagedInLog", 5, "stacks of the log were torn apart by other output, each in one snapshot"),
+    ("negativeCounter", 5, "counters of the log are below zero: memleak counted frees twice"),
+    ("clockJump", 5, "times of the log go back: rates of growth are by guess"),
 ];
 
 /// Things that happened during the run.

@@ -111,7 +111,25 @@ fn leak(case: &Case<'_>) -> Option<Opinion> {
         10..20 => 90,
         _ => 95,
     };
-    Some((VerdictName::LeakLikely, confidence, accuse(case, ("loses", "lose"), "memory steadily", &leaks)))
+    let mut reasons = accuse(case, ("loses", "lose"), "memory steadily", &leaks);
+    let Some(small) = beside_the_rest(case, &leaks) else {
+        return Some((VerdictName::LeakLikely, confidence, reasons));
+    };
+    reasons.push(small);
+    Some((VerdictName::LeakLikely, confidence - 20, reasons))
+}
+
+/// Says so when what is lost is less than a hundredth of what the heap swings by: then one large block forgotten for a
+/// while weighs more, and what looks like a loss may be the book-keeping of what swings.
+fn beside_the_rest(case: &Case<'_>, leaks: &[&Finding]) -> Option<String> {
+    let live = || case.timeline.iter().map(|point| point.live_bytes);
+    let swing = live().max()? - live().min()?;
+    let lost = leaks.iter().map(|finding| finding.last_live_bytes.saturating_sub(finding.first_live_bytes));
+    let lost = lost.fold(0, u64::saturating_add);
+    (lost < swing / 100).then(|| {
+        let (lost, swing) = (amount::bytes(lost), amount::bytes(swing));
+        format!("That is little beside the rest of the heap: {lost}, while live bytes swing by {swing}.")
+    })
 }
 
 fn strong_suspicion(case: &Case<'_>) -> Option<Opinion> {

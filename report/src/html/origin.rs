@@ -46,6 +46,29 @@ const RUNTIME_FUNCTIONS: &[&str] = &[
     "__rust_begin_short_backtrace",
 ];
 
+/// Wrappers that programs put around malloc, by the start of their name: Redis, CPython, GLib, GNU and BSD tools.
+const ALLOCATION_WRAPPERS: &[&str] = &[
+    "zmalloc",
+    "zcalloc",
+    "zrealloc",
+    "ztry",
+    "_PyObject_Malloc",
+    "_PyObject_Calloc",
+    "_PyObject_Realloc",
+    "_PyMem_",
+    "PyMem_",
+    "PyObject_Malloc",
+    "PyObject_Calloc",
+    "PyObject_Realloc",
+    "g_malloc",
+    "g_realloc",
+    "g_slice_alloc",
+    "xmalloc",
+    "xcalloc",
+    "xrealloc",
+    "xstrdup",
+];
+
 /// Entries into the kernel: the same above every stack.
 const KERNEL_ENTRIES: &[&str] = &[
     "entry_SYSCALL",
@@ -75,6 +98,7 @@ pub(crate) fn of(function: &str, source: Option<&str>, module: &str, mode: Mode,
     let runtime = RUNTIME_MODULES.iter().any(|start| file.starts_with(start))
         || source.is_some_and(is_library_source)
         || RUNTIME_NAMESPACES.iter().any(|start| name.starts_with(start))
+        || ALLOCATION_WRAPPERS.iter().any(|start| name.starts_with(start))
         || RUNTIME_FUNCTIONS.contains(&name);
     if runtime { Origin::Runtime } else { Origin::Application }
 }
