@@ -31,7 +31,7 @@ endif
 .PHONY: test
 test: lint ## Lint, then run every test: rules, real eBPF as root, the page in a real browser
 	cargo test --workspace --no-fail-fast
-	cd $(WEB) && npm run --silent test
+	cd $(WEB) && npm run --silent samples && npm run --silent test
 
 .PHONY: lint
 lint: setup-test $(WEB)/node_modules/.package-lock.json ## Check format, lints, dependencies, documentation, and that the built page is current

@@ -35,6 +35,8 @@ const KNOWN = new Map<string, Entry>(Object.entries({
   unreadableOut: loss("Results unreadable", "the pointer that posix_memalign gave back could not be read"),
   modulesUnopened: loss("Files not opened", "mapped by the program and not readable: their frames have no names and no unwind table"),
   modulesMatchedByInode: count("Files known by inode alone", "on a file system that hides the real device"),
+  modulesWithoutSymbols: count("Files without symbols", "stripped, and no debug file found: their frames are offsets"),
+  modulesWithDamagedSymbols: loss("Files with damaged symbols", "their frames are offsets, or lack source lines"),
   modulesUnsearched: loss("Files not searched for an allocator", "an allocator in them would not be watched"),
   modulesWithoutUnwindTable: count("Files without an unwind table", "walked by frame pointers where their code is in a stack"),
   unwindTablesFull: loss("Unwind tables left out", "no room for the rules of another file: stacks through it end early"),
