@@ -1,11 +1,14 @@
 //! From what a user names to the processes to watch.
 
 mod container;
+mod group;
 
 use std::{cmp::Reverse, collections::BTreeSet};
 
 use leakhound_ebpf::abi::MAX_PROCESSES;
 use thiserror::Error;
+
+pub use group::{Choice, Group};
 
 use crate::{
     accounting::account,
@@ -21,6 +24,8 @@ pub enum Target {
     Tree(ProcessId),
     /// All processes of a container, by its whole id.
     Container(String),
+    /// Processes of a cgroup.
+    Group(Group),
 }
 
 /// A target has no processes that could be watched.
@@ -57,8 +62,8 @@ impl Target {
         container::by_prefix(prefix, known).map(Self::Container)
     }
 
-    /// Its processes now, and how many more there are that cannot be followed: those that are refused, and when there are
-    /// more than [`MAX_PROCESSES`] those that use the least memory.
+    /// Its processes now, and how many more there are that are not followed: those that are refused, and when there are
+    /// more than [`Target::most`] those that use the least memory.
     pub fn processes(&self) -> Result<(Vec<ProcessId>, usize), LocateError> {
         let pids: Vec<u32> = match self {
             Self::Process(id) => {
@@ -73,14 +78,37 @@ impl Target {
                 let inside = container::memberships().into_iter().filter(|(_, ids)| ids.contains(id));
                 inside.map(|(pid, _)| pid).collect()
             }
+            Self::Group(group) => group::pids(&group.folder).map_err(|_vanished| LocateError::Gone)?,
         };
-        choose(pids.into_iter().map(ProcessId::find), |id| account(id).map_or(0, |memory| memory.rss_bytes))
+        let found = pids.into_iter().map(ProcessId::find);
+        match self {
+            // of those started in the same tick the one with the lower number
+            Self::Group(Group { choice: Choice::First, .. }) => {
+                choose(found, 1, |id| Reverse((id.start_ticks, id.pid)))
+            }
+            _ => choose(found, self.most(), resident),
+        }
+    }
+
+    /// At most so many of its processes are watched at a time.
+    pub fn most(&self) -> usize {
+        match self {
+            Self::Group(Group { choice: Choice::First, .. }) => 1,
+            Self::Group(group) => group.most.clamp(1, MAX_PROCESSES),
+            Self::Process(_) | Self::Tree(_) | Self::Container(_) => MAX_PROCESSES,
+        }
     }
 }
 
-fn choose(
+fn resident(id: ProcessId) -> u64 {
+    account(id).map_or(0, |memory| memory.rss_bytes)
+}
+
+/// The `most` that come first by `weight`, the heaviest first when there are too many.
+fn choose<W: Ord>(
     found: impl Iterator<Item = Result<ProcessId, ProcessError>>,
-    rss: impl Fn(ProcessId) -> u64,
+    most: usize,
+    weight: impl Fn(ProcessId) -> W,
 ) -> Result<(Vec<ProcessId>, usize), LocateError> {
     let mut chosen = Vec::new();
     let mut refused = Vec::new();
@@ -95,10 +123,10 @@ fn choose(
     if chosen.is_empty() {
         return Err(refused.into_iter().next().map_or(LocateError::Gone, LocateError::Process));
     }
-    if chosen.len() > MAX_PROCESSES {
-        left_out += chosen.len() - MAX_PROCESSES;
-        chosen.sort_by_cached_key(|id| Reverse(rss(*id)));
-        chosen.truncate(MAX_PROCESSES);
+    if chosen.len() > most {
+        left_out += chosen.len() - most;
+        chosen.sort_by_cached_key(|id| Reverse(weight(*id)));
+        chosen.truncate(most);
     }
     Ok((chosen, left_out))
 }
@@ -118,19 +146,44 @@ mod tests {
         let refused = [Err(ProcessError::ThirtyTwoBit { pid: 1000, name: "x".into() })];
         let ended =
             [Err(ProcessError::NoSuchProcess { pid: 1001 }), Err(ProcessError::Ourselves { pid: 1002 })];
-        let (chosen, left_out) = choose(found.chain(refused).chain(ended), |id| u64::from(id.pid)).unwrap();
+        let (chosen, left_out) =
+            choose(found.chain(refused).chain(ended), MAX_PROCESSES, |id| u64::from(id.pid)).unwrap();
         assert_eq!((chosen.len(), left_out), (MAX_PROCESSES, 37));
         assert!(chosen.iter().all(|id| id.pid >= 36));
     }
 
     #[test]
     fn when_nothing_can_be_followed_the_first_refusal_is_told() {
-        let none = |errors: Vec<ProcessError>| choose(errors.into_iter().map(Err), |_| 0).unwrap_err();
+        let none = |errors: Vec<ProcessError>| {
+            choose(errors.into_iter().map(Err), MAX_PROCESSES, |_| 0).unwrap_err()
+        };
         let forbidden =
             none(vec![ProcessError::NoSuchProcess { pid: 1 }, ProcessError::Forbidden { pid: 2 }]);
         assert!(matches!(forbidden, LocateError::Process(ProcessError::Forbidden { pid: 2 })));
         assert!(matches!(none(vec![ProcessError::NoSuchProcess { pid: 1 }]), LocateError::Gone));
         assert!(matches!(none(Vec::new()), LocateError::Gone));
+    }
+
+    #[test]
+    fn of_a_group_as_many_are_watched_as_asked_for() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut sleepers: Vec<_> =
+            (0..3).map(|_| std::process::Command::new("sleep").arg("60").spawn().unwrap()).collect();
+        let lines: Vec<String> = sleepers.iter().map(|sleeper| sleeper.id().to_string()).collect();
+        std::fs::write(folder.path().join("cgroup.procs"), lines.join("\n")).unwrap();
+        let watched = |choice, most| {
+            let target = Target::Group(Group { folder: folder.path().to_owned(), choice, most });
+            target.processes().map(|(ids, left_out)| (ids.len(), ids[0].pid, left_out))
+        };
+        let (first, all) = (watched(Choice::First, 9), watched(Choice::All, 9));
+        let two = watched(Choice::Largest, 2).map(|(count, _, left_out)| (count, left_out));
+        for sleeper in &mut sleepers {
+            sleeper.kill().unwrap();
+            sleeper.wait().unwrap();
+        }
+        assert_eq!(first.unwrap(), (1, sleepers[0].id(), 2));
+        assert_eq!((all.unwrap().0, two.unwrap()), (3, (2, 1)));
+        assert!(matches!(watched(Choice::All, 9), Err(LocateError::Gone)));
     }
 
     #[test]

@@ -70,7 +70,8 @@ impl Run<'_> {
     fn follow_new(&mut self) -> Result<(), InvestigationError> {
         let Ok((now, more)) = self.target.processes() else { return Ok(()) };
         self.own.processes_left_out = self.own.processes_left_out.max(more as u64);
-        let new: Vec<ProcessId> = now.into_iter().filter(|id| !self.met.contains(id)).collect();
+        let room = self.target.most().saturating_sub(self.processes.len());
+        let new: Vec<ProcessId> = now.into_iter().filter(|id| !self.met.contains(id)).take(room).collect();
         for id in new {
             match self.follow(id) {
                 Ok(true) => self.event(EventKind::ProcessFound, Some(id.pid), id.command())?,
