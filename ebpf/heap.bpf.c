@@ -8,43 +8,15 @@
 #include <bpf/bpf_tracing.h>
 #include "abi.h"
 #include "ledger.bpf.h"
+#include "counters.bpf.h"
 #include "unwind.bpf.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
-
-#define EEXIST 17
 
 /* When a call began is kept in 24 bits of jiffies: a clock that costs nothing to read, and exact enough to tell a block
  * that the call itself recorded from one that was there before. A jiffy is 10 ms at the most. */
 #define CALL_TIME_MASK ((1U << 24) - 1)
 #define LONGEST_JIFFY_NS 10000000ULL
-
-
-const volatile __u64 start_ns = 0;	/* CLOCK_MONOTONIC */
-const volatile __u64 cohort_ns = 1;
-const volatile __u32 last_cohort = 0;	/* later blocks go into this one */
-const volatile __u64 min_size = 0;
-
-struct {
-	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, 1);
-	__type(key, struct block_key);
-	__type(value, struct block);
-} blocks SEC(".maps");
-
-struct {
-	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, 1);
-	__type(key, struct counter_key);
-	__type(value, struct counters);
-} counters SEC(".maps");
-
-struct {
-	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, 1);
-	__type(key, __u64);
-	__type(value, struct stack);
-} stacks SEC(".maps");
 
 /* Calls between entry and return: one per thread and nesting level. */
 struct {
@@ -92,30 +64,6 @@ static __always_inline __u64 requested_size(struct pt_regs *ctx, __u64 cookie)
 	return size > most ? 0 : size * count; /* on overflow the allocator refuses */
 }
 
-static __always_inline struct counters *find_counters(struct counter_key *key, struct walk *w)
-{
-	struct counters *c = bpf_map_lookup_elem(&counters, key);
-	if (c)
-		return c;
-	if (!bpf_map_lookup_elem(&stacks, &key->stack) &&
-	    bpf_map_update_elem(&stacks, &key->stack, &w->stack, BPF_ANY))
-		ledger_add(LEDGER_STACKS_FULL, 1);
-	struct counters none = {};
-	bpf_map_update_elem(&counters, key, &none, BPF_NOEXIST);
-	return bpf_map_lookup_elem(&counters, key);
-}
-
-static __always_inline void count_free(struct block *block)
-{
-	struct counter_key key = { .stack = block->stack, .cohort = block->cohort };
-	struct counters *c = bpf_map_lookup_elem(&counters, &key);
-
-	if (c) {
-		__sync_fetch_and_add(&c->freed_bytes, block->size);
-		__sync_fetch_and_add(&c->freed_count, 1);
-	}
-}
-
 /* The address was live already. Either an inner allocator function of the same call has just recorded it: then that
  * record is undone. Or its free was not seen: then it counts as freed now. */
 static __always_inline void settle_old_block(struct block_key *key, struct block *new, __u32 entered)
@@ -160,16 +108,15 @@ static __always_inline void insert_block(struct pt_regs *ctx, __u64 cookie, stru
 		return;
 
 	__u64 now = bpf_ktime_get_ns();
-	__u64 cohort = (now - start_ns) / cohort_ns;
 	struct block block = {
 		.size = a->size,
 		.stack = w->hash,
 		.allocated_ns = now,
-		.cohort = cohort < last_cohort ? cohort : last_cohort,
+		.cohort = cohort_of(now),
 		.tid = bpf_get_current_pid_tgid(),
 	};
 	struct counter_key counter_key = { .stack = block.stack, .cohort = block.cohort };
-	struct counters *c = find_counters(&counter_key, w);
+	struct counters *c = find_counters(&counter_key, &w->stack);
 	if (!c) {
 		ledger_add(LEDGER_COUNTERS_FULL, 1);
 		return;

@@ -10,12 +10,11 @@ use anyhow::{Context, Result, bail};
 use leakhound_report::recording::{Record, Recording, Writer};
 use leakhound_tracer::{
     capabilities::Capabilities,
-    heap::Capacity,
     investigation::{InvestigationError, Observer, Plan, Progress, Subject, investigate},
     launch::Launched,
     locate::Target,
     process::ProcessId,
-    settings::Settings,
+    settings::{Capacity, Settings},
 };
 use signal_hook::{consts::TERM_SIGNALS, flag};
 

@@ -6,7 +6,7 @@ use leakhound_ebpf::abi;
 use leakhound_report::recording::Block;
 
 use crate::{
-    heap::{Heap, HeapError},
+    kernel_side::{KernelSide, KernelSideError},
     stacks::Stacks,
 };
 
@@ -15,21 +15,21 @@ pub const STACKS: usize = 50;
 
 /// The oldest blocks of each of these stacks. `pids` names the process of each slot.
 pub fn oldest(
-    heap: &Heap,
+    side: &KernelSide,
     stacks: &Stacks,
     wanted: &[u32],
     pids: &HashMap<u16, u32>,
     per_stack: usize,
-) -> Result<Vec<Block>, HeapError> {
+) -> Result<Vec<Block>, KernelSideError> {
     if per_stack == 0 || wanted.is_empty() {
         return Ok(Vec::new());
     }
     let mut found: BTreeMap<u32, Vec<Block>> = wanted.iter().map(|stack| (*stack, Vec::new())).collect();
-    for (key, block) in heap.blocks()? {
+    for (key, block) in side.blocks()? {
         let Some(stack) = stacks.id(block.stack) else { continue };
         let Some(list) = found.get_mut(&stack) else { continue };
         let pid = u16::try_from(key.process).ok().and_then(|slot| pids.get(&slot)).copied();
-        list.push(describe(stack, key, block, pid.unwrap_or(0), heap.start_ns));
+        list.push(describe(stack, key, block, pid.unwrap_or(0), side.start_ns));
         // keep the list short while it grows
         if list.len() >= per_stack.saturating_mul(64).max(4096) {
             keep_oldest(list, per_stack);

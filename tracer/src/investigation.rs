@@ -1,16 +1,20 @@
 //! One investigation, from the first look at the target to the last record.
 //!
 //! ```text
-//! locate -> modules (allocators, unwind tables) -> heap (kernel side) -> attach -> snapshot ... snapshot -> detach
+//! locate -> modules (allocators, unwind tables) -> watch (a mode's kernel side) -> attach -> snapshot ... snapshot -> detach
 //! ```
 //!
 //! Guarantees: probes come off on every way out, because links end with the values that hold them; what the sink was given
 //! is a readable recording even when the run fails. A target that we did not start is never signalled.
 
 mod flow;
+mod header;
+mod heap;
 mod ledger;
 mod refresh;
+mod snapshot;
 mod wait;
+mod watch;
 
 use std::{io, sync::atomic::AtomicBool, time::Duration};
 
@@ -19,7 +23,7 @@ use thiserror::Error;
 
 use crate::{
     capabilities::Capabilities,
-    heap::HeapError,
+    kernel_side::KernelSideError,
     launch::{LaunchError, Launched},
     locate::{LocateError, Target},
     rung::RungError,
@@ -105,7 +109,7 @@ pub enum InvestigationError {
     Launch(#[from] LaunchError),
     /// The kernel side.
     #[error(transparent)]
-    Heap(#[from] HeapError),
+    KernelSide(#[from] KernelSideError),
     /// Attaching.
     #[error("cannot probe process {pid}: {source}")]
     Attach {

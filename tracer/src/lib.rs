@@ -11,6 +11,7 @@ pub mod followed;
 pub mod heap;
 pub mod image;
 pub mod investigation;
+pub mod kernel_side;
 pub mod launch;
 pub mod locate;
 pub mod maps;

@@ -137,14 +137,9 @@ impl Modules {
         })
     }
 
-    /// How many there are.
-    pub fn len(&self) -> usize {
-        self.list.len()
-    }
-
-    /// Whether none was met.
-    pub fn is_empty(&self) -> bool {
-        self.list.is_empty()
+    /// The numbers of all modules.
+    pub fn numbers(&self) -> impl Iterator<Item = u32> + use<> {
+        0..u32::try_from(self.list.len()).unwrap_or(u32::MAX)
     }
 
     /// Rows and pages that the tables not yet in the kernel need.

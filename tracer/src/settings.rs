@@ -2,14 +2,41 @@
 
 use std::{path::PathBuf, time::Duration};
 
-use crate::{
-    heap::{COHORTS, Capacity},
-    rung::Rung,
-};
+use leakhound_report::recording::Mode;
+
+use crate::rung::Rung;
+
+/// Stretches of time by which blocks are told apart; 32 draw a survival curve and keep the counters few.
+pub const COHORTS: u32 = 32;
+
+/// How much the kernel side may hold. Everything is allocated at once: a map that grows at its cgroup's
+/// memory limit gets its owner killed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Capacity {
+    /// Live blocks, about 110 bytes each.
+    pub blocks: u32,
+    /// Pairs of stack and cohort, about 100 bytes each.
+    pub counters: u32,
+    /// Different stacks, about 840 bytes each.
+    pub stacks: u32,
+    /// Rows of unwind tables, 8 bytes each: those of the modules found, and room for libraries loaded later.
+    pub rows: u32,
+    /// Pages of code, 8 bytes each.
+    pub pages: u32,
+}
+
+impl Default for Capacity {
+    /// For a million live blocks: 145 MiB.
+    fn default() -> Self {
+        Self { blocks: 1_000_000, counters: 131_072, stacks: 16_384, rows: 0, pages: 0 }
+    }
+}
 
 /// What a user may choose about an investigation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settings {
+    /// What to watch.
+    pub mode: Mode,
     /// How long to watch.
     pub duration: Duration,
     /// Time between snapshots.
@@ -29,6 +56,7 @@ pub struct Settings {
 impl Default for Settings {
     fn default() -> Self {
         Self {
+            mode: Mode::Heap,
             duration: Duration::from_mins(1),
             interval: Duration::from_secs(3),
             min_size: 0,

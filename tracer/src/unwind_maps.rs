@@ -1,7 +1,7 @@
 //! The kernel's copy of the unwind tables: two arrays, mapped into our memory and only ever appended to.
 //!
 //! Assumes: rows are in place before a page names them, and pages before a process's mapping names them
-//! ([`crate::heap::Heap::set_process`]); so a walk that runs meanwhile never sees half a table.
+//! ([`crate::kernel_side::KernelSide::set_process`]); so a walk that runs meanwhile never sees half a table.
 #![allow(unsafe_code, reason = "the arrays are filled through mmap: one system call instead of one per row")]
 
 use std::{

@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use super::*;
 
 #[test]
@@ -14,8 +16,8 @@ fn every_rung_loads() {
         let heap =
             Heap::load(rung, constants, capacity).unwrap_or_else(|why| panic!("{}: {why}", rung.name()));
         eprintln!("{} {:?}", rung.name(), t.elapsed());
-        assert!(heap.counters().unwrap().is_empty());
-        assert!(heap.stack(1).unwrap().is_none());
-        assert!(heap.ledger().unwrap().values().all(|count| *count == 0));
+        assert!(heap.side.counters().unwrap().is_empty());
+        assert!(heap.side.stack(1).unwrap().is_none());
+        assert!(heap.side.ledger().unwrap().values().all(|count| *count == 0));
     }
 }

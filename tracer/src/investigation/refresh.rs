@@ -23,12 +23,10 @@ impl Run<'_> {
             return self.follow_exec(index);
         }
         let Ok(Some(new)) = process.remap(&mut self.modules) else { return Ok(()) };
-        self.modules.place_tables(&mut self.heap.unwind);
-        self.update_table(index)?;
-        match self.probe(index, &new) {
+        match self.attach(index, &new) {
             Ok(0) => Ok(()),
-            Ok(sites) => {
-                let detail = format!("{sites} functions of libraries loaded since");
+            Ok(functions) => {
+                let detail = format!("{functions} functions of libraries loaded since");
                 self.event(EventKind::AllocatorFound, Some(id.pid), detail)
             }
             Err(InvestigationError::Attach { .. }) if !id.is_alive() => Ok(()),
@@ -74,8 +72,8 @@ impl Run<'_> {
         let new: Vec<ProcessId> = now.into_iter().filter(|id| !self.met.contains(id)).take(room).collect();
         for id in new {
             match self.follow(id) {
-                Ok(true) => self.event(EventKind::ProcessFound, Some(id.pid), id.command())?,
-                Ok(false) => {}
+                Ok(Some(_)) => self.event(EventKind::ProcessFound, Some(id.pid), id.command())?,
+                Ok(None) => {}
                 Err(InvestigationError::Attach { .. }) if !id.is_alive() => {}
                 Err(error) => return Err(error),
             }

@@ -5,11 +5,7 @@ use std::time::Duration;
 use leakhound_ebpf::abi::{self, Operation, WalkEnd};
 
 use super::walk::{BLOCK_SIZE, Program, SOURCE, build, hex};
-use crate::{
-    allocator,
-    heap::{Capacity, Constants, Heap},
-    rung::Rung,
-};
+use crate::{allocator, heap::Heap, kernel_side::Constants, rung::Rung, settings::Capacity};
 
 #[test]
 fn the_kernel_walks_every_kind_of_frame() {
@@ -30,10 +26,10 @@ fn the_kernel_walks_every_kind_of_frame() {
             let mut program = Program::start(&program, arguments);
             let heap = probe(&program);
             let said = program.descend();
-            let blocks = heap.0.blocks().unwrap();
-            assert_eq!(blocks.len(), 1, "{flags:?} {arguments:?}: {:?}", heap.0.ledger());
+            let blocks = heap.0.side.blocks().unwrap();
+            assert_eq!(blocks.len(), 1, "{flags:?} {arguments:?}: {:?}", heap.0.side.ledger());
             assert_eq!(blocks[0].1.size, BLOCK_SIZE);
-            let stack = heap.0.stack(blocks[0].1.stack).unwrap().unwrap();
+            let stack = heap.0.side.stack(blocks[0].1.stack).unwrap().unwrap();
             let frames = &stack.address[..stack.length as usize];
             assert_eq!(hex(&frames[1..]), hex(&said.frames[1..]), "{flags:?} {arguments:?}");
             assert_eq!(stack.end, WalkEnd::Complete as u8);
@@ -76,7 +72,7 @@ fn probe(program: &Program) -> (Heap, Vec<crate::rung::Attachment>) {
         *mapping = entry;
         process.mapping_count += 1;
     }
-    heap.set_process(0, &process).unwrap();
+    heap.side.set_process(0, &process).unwrap();
 
     let mut attached = Vec::new();
     for module in &modules {
@@ -85,8 +81,9 @@ fn probe(program: &Program) -> (Heap, Vec<crate::rung::Attachment>) {
             let calls = found.sites.iter().filter(|site| site.shape.operation != Operation::Free);
             let sites: Vec<_> =
                 calls.map(|site| (site.file_offset, site.shape.cookie(site.hook, 0))).collect();
-            attached
-                .extend(heap.probes.attach_calls(&mut heap.object, &path, &sites, program.pid()).unwrap());
+            attached.extend(
+                heap.probes.attach_calls(&mut heap.side.object, &path, &sites, program.pid()).unwrap(),
+            );
         }
     }
     assert!(!attached.is_empty(), "no allocator found");

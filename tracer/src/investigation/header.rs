@@ -1,0 +1,46 @@
+//! The first record of a recording.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use leakhound_report::recording::{self, Header, Host};
+
+use super::{Plan, watch::Watch};
+use crate::{accounting, modules::Modules, process::ProcessId};
+
+/// What is asked, of whom, and how it is measured.
+pub(super) fn header(plan: &Plan<'_>, ids: &[ProcessId], watch: &dyn Watch, modules: &Modules) -> Header {
+    let settings = plan.settings;
+    let first = ids.first();
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).ok();
+    Header {
+        format: recording::FORMAT.to_owned(),
+        mode: watch.mode(),
+        started_unix_ms: now.and_then(|now| u64::try_from(now.as_millis()).ok()),
+        target: recording::Target {
+            pids: ids.iter().map(|id| id.pid).collect(),
+            command: first.map(|id| id.command()).unwrap_or_default(),
+            container: plan.container.clone(),
+            memory_limit_bytes: first.and_then(|id| accounting::cgroup_memory(*id)?.limit),
+        },
+        settings: recording::Settings {
+            duration_ns: nanoseconds(settings.duration),
+            interval_ns: nanoseconds(settings.interval),
+            min_size_bytes: settings.min_size,
+            sample_period_bytes: 0,
+            cohort_ns: nanoseconds(settings.cohort()),
+        },
+        host: Host {
+            kernel: plan.capabilities.kernel.clone(),
+            architecture: plan.capabilities.architecture.clone(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            attach: watch.attached_by().to_owned(),
+        },
+        allocators: watch.allocators(modules),
+        ..Header::default()
+    }
+}
+
+/// As recordings hold it.
+pub(super) fn nanoseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,120 @@
+//! Heap mode: probes on the allocator functions of each process.
+
+use leakhound_report::recording::{self, Mode};
+
+use super::{
+    InvestigationError, Plan,
+    watch::{Following, Watch, capacity},
+};
+use crate::{
+    attachment::ProcessProbes,
+    calibrate::calibrate,
+    followed::Followed,
+    heap::Heap,
+    kernel_side::{Constants, KernelSide},
+    modules::Modules,
+    process::ProcessId,
+    rung::Rung,
+};
+
+/// Heap mode at work.
+pub(super) struct HeapWatch {
+    heap: Heap,
+    rung: Rung,
+    probe_ns: f64,
+}
+
+impl HeapWatch {
+    /// Loads the programs for the best way of attaching, or the one asked for.
+    pub(super) fn open(
+        plan: &Plan<'_>,
+        ids: &[ProcessId],
+        modules: &Modules,
+    ) -> Result<Self, InvestigationError> {
+        require_survival(plan, ids)?;
+        require_allocator(modules)?;
+        let settings = plan.settings;
+        let rung = settings.rung.or_else(|| plan.capabilities.best_rung()).unwrap_or(Rung::PerfEvent);
+        // before the clock of the recording starts
+        let probe_ns = calibrate(rung)
+            .map_err(|source| InvestigationError::Attach { pid: std::process::id(), source })?;
+        let constants = Constants { cohort: settings.cohort(), min_size: settings.min_size };
+        let heap = Heap::load(rung, constants, capacity(settings.capacity, modules))?;
+        Ok(Self { heap, rung, probe_ns })
+    }
+}
+
+impl Watch for HeapWatch {
+    fn mode(&self) -> Mode {
+        Mode::Heap
+    }
+
+    fn attached_by(&self) -> &'static str {
+        self.rung.name()
+    }
+
+    fn probe_ns(&self) -> f64 {
+        self.probe_ns
+    }
+
+    fn side(&self) -> &KernelSide {
+        &self.heap.side
+    }
+
+    fn allocators(&self, modules: &Modules) -> Vec<recording::Allocator> {
+        modules.numbers().flat_map(|number| modules.allocators(number)).collect()
+    }
+
+    fn follow(
+        &mut self,
+        process: &mut Followed,
+        modules: &mut Modules,
+        new: &[u32],
+    ) -> Result<Following, InvestigationError> {
+        modules.place_tables(&mut self.heap.unwind);
+        let (table, mappings_left_out) = process.kernel_table(modules);
+        self.heap.side.set_process(process.slot.into(), &table)?;
+        let files: Vec<_> = new.iter().filter_map(|number| modules.sites(*number)).collect();
+        let before = process.probes.sites();
+        let (pid, slot) = (process.id.pid, process.slot);
+        process
+            .probes
+            .attach(&self.heap.probes, &mut self.heap.side.object, &files, pid, slot)
+            .map_err(|source| InvestigationError::Attach { pid, source })?;
+        Ok(Following { functions: process.probes.sites() - before, mappings_left_out })
+    }
+
+    /// All allocating functions first: a block whose free nobody sees would stay live for ever.
+    fn detach(&mut self, processes: &mut dyn Iterator<Item = &mut Followed>) {
+        let mut freeing = Vec::new();
+        for process in processes {
+            process.probes.detach_calls();
+            freeing.push(std::mem::take(&mut process.probes));
+        }
+        drop::<Vec<ProcessProbes>>(freeing);
+    }
+}
+
+/// Return probes get a process killed whose seccomp filter does not know their system call.
+fn require_survival(plan: &Plan<'_>, ids: &[ProcessId]) -> Result<(), InvestigationError> {
+    let hurt = plan.capabilities.return_probes_hurt_seccomp();
+    match ids.iter().find(|id| hurt && id.has_seccomp_filter()) {
+        Some(id) => {
+            let kernel = plan.capabilities.kernel.clone();
+            Err(InvestigationError::Seccomp { pid: id.pid, kernel })
+        }
+        None => Ok(()),
+    }
+}
+
+fn require_allocator(modules: &Modules) -> Result<(), InvestigationError> {
+    if modules.numbers().any(|number| modules.sites(number).is_some()) {
+        return Ok(());
+    }
+    let looked_at: Vec<&str> = modules
+        .numbers()
+        .filter_map(|number| modules.get(number))
+        .map(|module| &*module.image.path)
+        .collect();
+    Err(InvestigationError::NoAllocator { looked_at: looked_at.join(", ") })
+}

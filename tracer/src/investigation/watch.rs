@@ -1,0 +1,72 @@
+//! What an investigation needs to know of a mode: the only place where modes differ.
+
+use leakhound_report::recording::{self, Mode};
+
+use super::{InvestigationError, Plan, heap::HeapWatch};
+use crate::{
+    followed::Followed, kernel_side::KernelSide, modules::Modules, process::ProcessId, settings::Capacity,
+};
+
+/// One mode at work. Its probes come off when it is dropped, and so do those that it left with a process when that is.
+pub(super) trait Watch {
+    /// Which mode.
+    fn mode(&self) -> Mode;
+
+    /// How it sees what happens, for the recording's header.
+    fn attached_by(&self) -> &'static str;
+
+    /// Mean cost of one event to the target in nanoseconds, measured before the start; 0 when nobody can tell.
+    fn probe_ns(&self) -> f64;
+
+    /// Its counters, stacks, blocks and ledger.
+    fn side(&self) -> &KernelSide;
+
+    /// The allocators that it hooks among the modules, for the recording's header.
+    fn allocators(&self, modules: &Modules) -> Vec<recording::Allocator>;
+
+    /// Begins with a process, or goes on with one that has mapped something since: `new` are the modules that it did not
+    /// have before.
+    fn follow(
+        &mut self,
+        process: &mut Followed,
+        modules: &mut Modules,
+        new: &[u32],
+    ) -> Result<Following, InvestigationError>;
+
+    /// Takes all probes off. The kernel side can still be read.
+    fn detach(&mut self, processes: &mut dyn Iterator<Item = &mut Followed>);
+}
+
+/// What came of following a process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct Following {
+    /// Functions that were probed now.
+    pub(super) functions: usize,
+    /// Executable mappings that found no room in the kernel's table.
+    pub(super) mappings_left_out: usize,
+}
+
+/// Sets up the kernel side of the mode asked for; nothing is attached yet. `ids` are the target's processes
+/// now, `modules` what they have mapped.
+pub(super) fn open(
+    plan: &Plan<'_>,
+    ids: &[ProcessId],
+    modules: &Modules,
+) -> Result<Box<dyn Watch>, InvestigationError> {
+    Ok(match plan.settings.mode {
+        Mode::Heap => Box::new(HeapWatch::open(plan, ids, modules)?),
+        Mode::Growth | Mode::Kernel => {
+            return Err(InvestigationError::Obstacle("this version has heap mode only".into()));
+        }
+    })
+}
+
+/// What is asked for, with room for the unwind tables of the modules, and of libraries loaded later: 4 MiB, a large C++
+/// library's worth.
+pub(super) fn capacity(asked: Capacity, modules: &Modules) -> Capacity {
+    const SPARE_ROWS: usize = 400_000;
+    const SPARE_PAGES: usize = 20_000;
+    let (rows, pages) = modules.table_size();
+    let entries = |wanted: usize, spare: usize| u32::try_from(wanted + spare).unwrap_or(u32::MAX);
+    Capacity { rows: entries(rows, SPARE_ROWS), pages: entries(pages, SPARE_PAGES), ..asked }
+}

@@ -1,0 +1,177 @@
+//! What every mode keeps in the kernel, as Rust sees it: counters by stack and cohort, the stacks, the live blocks, the
+//! processes' mappings, and the ledger.
+
+use std::{collections::BTreeMap, os::fd::BorrowedFd, time::Duration};
+
+use aya::maps::{Array, HashMap, MapData, MapError, PerCpuArray};
+use leakhound_ebpf::abi::{Block, BlockKey, CounterKey, Counters, Ledger, Process, Stack};
+use rustix::time::{ClockId, clock_gettime};
+use thiserror::Error;
+
+use crate::{
+    bpf::{BatchError, Object, ObjectError, read_all},
+    rung::RungError,
+    settings::{COHORTS, Capacity},
+    unwind_maps::UnwindMapsError,
+};
+
+/// The maps of one mode's programs.
+pub struct KernelSide {
+    /// Held for the maps and for aya's own programs.
+    pub object: Object,
+    /// `CLOCK_MONOTONIC` time of the start in nanoseconds: cohorts and block times count from here.
+    pub start_ns: u64,
+}
+
+/// What the programs are compiled with at load time.
+#[derive(Debug, Clone, Copy)]
+pub struct Constants {
+    /// Length of a cohort.
+    pub cohort: Duration,
+    /// Smaller allocations are not followed, bytes.
+    pub min_size: u64,
+}
+
+/// The kernel side could not be set up or read.
+#[derive(Debug, Error)]
+pub enum KernelSideError {
+    /// Loading.
+    #[error(transparent)]
+    Object(#[from] ObjectError),
+    /// Loading the programs of a rung.
+    #[error(transparent)]
+    Rung(#[from] RungError),
+    /// Unwind tables.
+    #[error(transparent)]
+    Unwind(#[from] UnwindMapsError),
+    /// Reading or writing one entry.
+    #[error("cannot access the map {name}: {source}")]
+    Map {
+        /// Which.
+        name: &'static str,
+        /// aya's error.
+        source: MapError,
+    },
+    /// Reading all entries.
+    #[error(transparent)]
+    Batch(#[from] BatchError),
+}
+
+impl KernelSide {
+    /// Creates the maps of an object file, with `more` constants put in. When memory does not suffice, fewer blocks are
+    /// tried, down to 64 Ki; what it became is returned.
+    pub fn load(
+        object: &[u8],
+        constants: Constants,
+        more: &[(&str, &[u8])],
+        mut capacity: Capacity,
+    ) -> Result<(Self, Capacity), KernelSideError> {
+        const FEWEST_BLOCKS: u32 = 65_536;
+        let start_ns = monotonic_ns();
+        loop {
+            match load_object(object, constants, more, capacity, start_ns) {
+                Err(ObjectError::Maps(error))
+                    if capacity.blocks > FEWEST_BLOCKS && is_out_of_memory(&error) =>
+                {
+                    capacity.blocks = (capacity.blocks / 2).max(FEWEST_BLOCKS);
+                }
+                other => return Ok((Self { object: other?, start_ns }, capacity)),
+            }
+        }
+    }
+
+    /// The mappings of the process in a slot, by which its stacks are walked from now on.
+    pub fn set_process(&mut self, slot: u32, process: &Process) -> Result<(), KernelSideError> {
+        let map = self.object.aya.map_mut("processes").ok_or_else(|| missing("processes"))?;
+        let error = |source| KernelSideError::Map { name: "processes", source };
+        Array::<_, Process>::try_from(map).and_then(|mut map| map.set(slot, process, 0)).map_err(error)
+    }
+
+    /// All counters.
+    pub fn counters(&self) -> Result<Vec<(CounterKey, Counters)>, KernelSideError> {
+        Ok(read_all(self.map("counters")?)?)
+    }
+
+    /// All live blocks.
+    pub fn blocks(&self) -> Result<Vec<(BlockKey, Block)>, KernelSideError> {
+        Ok(read_all(self.map("blocks")?)?)
+    }
+
+    /// The stack of a hash; `None` when there was no room for it.
+    pub fn stack(&self, hash: u64) -> Result<Option<Stack>, KernelSideError> {
+        let error = |source| KernelSideError::Map { name: "stacks", source };
+        let map = self.object.aya.map("stacks").ok_or_else(|| missing("stacks"))?;
+        let map: HashMap<&MapData, u64, Stack> = HashMap::try_from(map).map_err(error)?;
+        match map.get(&hash, 0) {
+            Ok(stack) => Ok(Some(stack)),
+            Err(MapError::KeyNotFound) => Ok(None),
+            Err(source) => Err(error(source)),
+        }
+    }
+
+    /// The kernel's ledger so far.
+    pub fn ledger(&self) -> Result<BTreeMap<Ledger, u64>, KernelSideError> {
+        let error = |source| KernelSideError::Map { name: "ledger", source };
+        let map = self.object.aya.map("ledger").ok_or_else(|| missing("ledger"))?;
+        let map: PerCpuArray<&MapData, u64> = PerCpuArray::try_from(map).map_err(error)?;
+        Ledger::ALL
+            .iter()
+            .map(|entry| Ok((*entry, map.get(&(*entry as u32), 0).map_err(error)?.iter().sum())))
+            .collect()
+    }
+
+    fn map(&self, name: &'static str) -> Result<BorrowedFd<'_>, KernelSideError> {
+        Ok(self.object.map(name)?)
+    }
+}
+
+fn load_object(
+    object: &[u8],
+    constants: Constants,
+    more: &[(&str, &[u8])],
+    capacity: Capacity,
+    start_ns: u64,
+) -> Result<Object, ObjectError> {
+    let cohort_ns = u64::try_from(constants.cohort.as_nanos()).unwrap_or(u64::MAX).max(1);
+    let (start_ns, cohort_ns) = (start_ns.to_ne_bytes(), cohort_ns.to_ne_bytes());
+    let (last_cohort, min_size) = ((COHORTS - 1).to_ne_bytes(), constants.min_size.to_ne_bytes());
+    let mut all: Vec<(&str, &[u8])> = vec![
+        ("start_ns", &start_ns),
+        ("cohort_ns", &cohort_ns),
+        ("last_cohort", &last_cohort),
+        ("min_size", &min_size),
+    ];
+    all.extend(more);
+    Object::load(
+        object,
+        &all,
+        &[
+            ("blocks", capacity.blocks),
+            ("counters", capacity.counters),
+            ("stacks", capacity.stacks),
+            ("rows", capacity.rows.max(1)),
+            ("pages", capacity.pages.max(1)),
+        ],
+    )
+}
+
+fn is_out_of_memory(error: &aya::EbpfError) -> bool {
+    let mut cause: Option<&dyn std::error::Error> = Some(error);
+    while let Some(error) = cause {
+        if let Some(error) = error.downcast_ref::<std::io::Error>() {
+            return error.raw_os_error() == Some(libc::ENOMEM);
+        }
+        cause = error.source();
+    }
+    false
+}
+
+fn missing(name: &'static str) -> KernelSideError {
+    KernelSideError::Object(ObjectError::Missing(name.into()))
+}
+
+/// `CLOCK_MONOTONIC`, the clock of `bpf_ktime_get_ns`.
+pub fn monotonic_ns() -> u64 {
+    let now = clock_gettime(ClockId::Monotonic);
+    u64::try_from(now.tv_sec).unwrap_or(0) * 1_000_000_000 + u64::try_from(now.tv_nsec).unwrap_or(0)
+}
