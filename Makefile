@@ -58,6 +58,15 @@ score: build ## Record and judge the planted programs: precision and recall; ONL
 	cargo build --quiet --package leakhound-report --example score
 	$(SUDO) env PATH="$$PATH" HOME="$$HOME" $(TARGET)/debug/examples/score --recordings '$(INTO)' --only '$(ONLY)'
 
+.PHONY: cluster cluster-down
+cluster: setup-cluster ## Bring up a real Kubernetes cluster with one node on this machine, without Docker
+	cargo build --quiet --package leakhound-e2e
+	$(SUDO) $(TARGET)/debug/leakhound-e2e cluster up
+
+cluster-down: ## End that cluster and remove everything it left
+	cargo build --quiet --package leakhound-e2e
+	$(SUDO) $(TARGET)/debug/leakhound-e2e cluster down
+
 .PHONY: fuzz
 FUZZ_SECONDS ?= 60
 fuzz: setup-fuzz ## Fuzz every parser of hostile input, each for FUZZ_SECONDS=60
@@ -74,6 +83,6 @@ clean: ## Remove everything that was built
 	cargo clean
 	rm -rf report.html target $(WEB)/node_modules
 
-.PHONY: setup-build setup-test setup-fuzz
-setup-build setup-test setup-fuzz: setup-%:
+.PHONY: setup-build setup-test setup-cluster setup-fuzz
+setup-build setup-test setup-cluster setup-fuzz: setup-%:
 	@./setup.sh $*

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Makes sure that what a make target needs is installed: ./setup.sh build|test|fuzz
+# Makes sure that what a make target needs is installed: ./setup.sh build|test|cluster|fuzz
 # As root on Debian or Ubuntu it installs what is missing; otherwise it prints the command. With nothing missing it takes a
 # fraction of a second. Services that come with test programs (redis, nginx ...) are neither started nor enabled.
 set -euo pipefail
@@ -7,10 +7,12 @@ set -euo pipefail
 build=(ca-certificates clang curl g++ gcc libbpf-dev libc6-dev make pkg-config)
 test=(bpftool chromium dwz gcc-multilib git jq libgoogle-perftools-dev libjemalloc-dev libmimalloc-dev memcached musl-tools
     nginx-light poppler-utils postgresql python3 redis-server redis-tools xz-utils)
-services=(memcached nginx postgresql redis-server)
+cluster=(busybox-static conntrack containernetworking-plugins etcd-server iproute2 iptables runc)
+services=(etcd memcached nginx postgresql redis-server)
 deny_version=0.20.2
 fuzz_version=0.13.2
 node_major=20
+go_minor=26
 
 say() { printf 'setup: %s\n' "$*" >&2; }
 fail() {
@@ -71,6 +73,14 @@ require_cargo_tool() {
     cargo install --quiet --locked "$name@$version"
 }
 
+# The cluster's programs are built from Go modules; Debian 12's own Go is too old for them.
+require_go() {
+    local version
+    version=$(go env GOVERSION 2>/dev/null) || fail "install Go 1.$go_minor or newer from https://go.dev/dl"
+    [[ $version =~ ^go1\.([0-9]+) ]] && ((BASH_REMATCH[1] >= go_minor)) && return
+    fail "$version is too old: install Go 1.$go_minor or newer from https://go.dev/dl"
+}
+
 # Debian 12's own Node is too old to build the page, so npm fetches one beside it.
 require_node() {
     local wanted=target/node/node_modules/node/bin major
@@ -88,15 +98,21 @@ build)
     require_rust
     ;;
 test)
-    require_packages "${build[@]}" "${test[@]}"
+    require_packages "${build[@]}" "${test[@]}" "${cluster[@]}"
     require_rust
+    require_go
     require_cargo_tool cargo-deny "$deny_version"
     require_node
+    ;;
+cluster)
+    require_packages "${build[@]}" "${cluster[@]}"
+    require_rust
+    require_go
     ;;
 fuzz)
     require_packages "${build[@]}"
     require_rust
     require_cargo_tool cargo-fuzz "$fuzz_version"
     ;;
-*) fail "usage: ./setup.sh build|test|fuzz" ;;
+*) fail "usage: ./setup.sh build|test|cluster|fuzz" ;;
 esac
