@@ -24,7 +24,7 @@ use crate::placement::place;
 
 /// A file whose symbols cannot be read.
 #[derive(Debug, Error)]
-#[error("cannot look for allocators in {path}: {source}")]
+#[error("cannot look for allocators in {path}")]
 pub struct AllocatorError {
     /// As the target sees it.
     pub path: String,

@@ -4,7 +4,10 @@ use std::{fs, path::Path};
 
 use rustix::thread::{CapabilitySet, capabilities};
 
-use crate::rung::{Rung, prove};
+use crate::{
+    causes::with_causes,
+    rung::{Rung, prove},
+};
 
 /// What this kernel and these privileges allow.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,7 +41,7 @@ impl Capabilities {
         let missing = missing();
         let mut rungs = Vec::new();
         for rung in Rung::LADDER {
-            let result = prove(rung).map_err(|error| error.to_string());
+            let result = prove(rung).map_err(|error| with_causes(&error));
             let works = result.is_ok();
             rungs.push((rung, result));
             if works && !every_rung {

@@ -111,7 +111,7 @@ pub enum InvestigationError {
     #[error(transparent)]
     KernelSide(#[from] KernelSideError),
     /// Attaching.
-    #[error("cannot probe process {pid}: {source}")]
+    #[error("cannot probe process {pid}")]
     Attach {
         /// The process.
         pid: u32,
@@ -119,10 +119,10 @@ pub enum InvestigationError {
         source: RungError,
     },
     /// The recording could not be taken.
-    #[error("cannot write the recording: {0}")]
+    #[error("cannot write the recording")]
     Sink(#[source] io::Error),
     /// The program we started could not be ended.
-    #[error("cannot end the program that was started: {0}")]
+    #[error("cannot end the program that was started")]
     Stop(#[source] io::Error),
     /// Every process was gone before the probes were on.
     #[error("the target ended before the probes were on")]

@@ -45,7 +45,7 @@ pub enum KernelSideError {
     #[error(transparent)]
     Unwind(#[from] UnwindMapsError),
     /// Reading or writing one entry.
-    #[error("cannot access the map {name}: {source}")]
+    #[error("cannot access the map {name}")]
     Map {
         /// Which.
         name: &'static str,

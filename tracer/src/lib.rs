@@ -7,6 +7,7 @@ pub mod blocks;
 pub mod bpf;
 pub mod calibrate;
 pub mod capabilities;
+pub mod causes;
 pub mod followed;
 pub mod heap;
 pub mod image;

@@ -8,6 +8,7 @@ use tracing::debug;
 use crate::{
     allocator::{self, AllocatorSites},
     attachment::FileSites,
+    causes::with_causes,
     image::{Identity, Image},
     maps::{MapPath, Mapping},
     process::ProcessId,
@@ -93,7 +94,7 @@ impl Modules {
         let image = match Image::open(process, mapping) {
             Ok(image) => image,
             Err(error) => {
-                debug!(?error, "a file is left out");
+                debug!(error = with_causes(&error), "a file is left out");
                 self.losses.unopened += 1;
                 return None;
             }
@@ -104,7 +105,7 @@ impl Modules {
         let table = match unwind::compile(&image.data()) {
             Ok(table) => Table::Compiled(table),
             Err(error) => {
-                debug!(path = image.path, %error, "no unwind table");
+                debug!(path = image.path, error = with_causes(&error), "no unwind table");
                 self.losses.without_rows += 1;
                 Table::None
             }
@@ -118,7 +119,7 @@ impl Modules {
         let data = image.data();
         let debug_data = debug.map(|debug| debug.image.data());
         allocator::find(&image.path, &data, debug_data.as_ref()).unwrap_or_else(|error| {
-            debug!(%error, "a file is not searched for allocators");
+            debug!(error = with_causes(&error), "a file is not searched for allocators");
             self.losses.unsearched += 1;
             Vec::new()
         })

@@ -98,7 +98,7 @@ pub enum RungError {
     #[error(transparent)]
     Link(#[from] LinkError),
     /// Loading or attaching through aya.
-    #[error("{0}")]
+    #[error(transparent)]
     Aya(#[from] AyaError),
     /// The self-test's probes went on but did not see what happened.
     #[error("probes were attached, but saw {entries} of {calls} calls and {returns} of {calls} returns")]

@@ -26,7 +26,7 @@ use std::{
 use leakhound_report::recording::Frame;
 use tracing::debug;
 
-use crate::image::Image;
+use crate::{causes::with_causes, image::Image};
 use debug_file::DebugFile;
 use program::Program;
 
@@ -85,7 +85,7 @@ impl Symbolizer {
         let program = self.programs.entry(id).or_insert_with(|| {
             let (program, errors) = Program::load(image, debug, &mut self.allowance);
             for error in &errors {
-                debug!(path = image.path, %error, "a file is symbolized in part");
+                debug!(path = image.path, error = with_causes(error), "a file is symbolized in part");
             }
             if !errors.is_empty() && self.damaged.insert(id) {
                 self.stats.files_damaged += 1;

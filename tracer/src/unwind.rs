@@ -97,7 +97,7 @@ pub struct UnwindStats {
 #[derive(Debug, Error)]
 pub enum UnwindError {
     /// Not an ELF file, or a damaged one.
-    #[error("cannot read the file as ELF: {0}")]
+    #[error("cannot read the file as ELF")]
     Elf(#[from] object::Error),
     /// Stacks are read from x86-64's registers.
     #[error("not a 64-bit x86 ELF file ({0}): its stacks cannot be walked")]
@@ -108,7 +108,7 @@ pub enum UnwindError {
     )]
     Missing,
     /// The index .eh_frame_hdr, the only way to .eh_frame in a file without section headers, is damaged.
-    #[error("cannot read .eh_frame_hdr: {0}")]
+    #[error("cannot read .eh_frame_hdr")]
     Index(#[source] gimli::Error),
     /// The file ends before its loaded segment does: truncated.
     #[error("the file is cut short: {size} bytes of unwind information at offset {offset} are missing")]

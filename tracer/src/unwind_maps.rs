@@ -22,7 +22,7 @@ pub enum UnwindMapsError {
     #[error(transparent)]
     Object(#[from] ObjectError),
     /// They could not be mapped.
-    #[error("cannot map the unwind tables into memory: {0}")]
+    #[error("cannot map the unwind tables into memory")]
     Map(#[source] io::Error),
 }
 

@@ -14,7 +14,7 @@ use super::syscall::bpf;
 
 /// A map could not be read to its end.
 #[derive(Debug, Error)]
-#[error("cannot read a map in batches: {0}")]
+#[error("cannot read a map in batches")]
 pub struct BatchError(#[from] io::Error);
 
 /// Entries asked for at once. A bucket longer than this would stop the walk, and hash buckets hold one or two.

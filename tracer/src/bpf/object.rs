@@ -23,16 +23,16 @@ const KERNEL_FUNCTIONS: [(i32, &str); 2] =
 #[derive(Debug, Error)]
 pub enum ObjectError {
     /// aya could not create the maps.
-    #[error("cannot create the maps: {0}")]
+    #[error("cannot create the maps")]
     Maps(#[source] Box<aya::EbpfError>),
     /// The object file itself is damaged: a build error.
     #[error("the eBPF object does not parse: {0}")]
     Parse(String),
     /// The running kernel's types could not be read.
-    #[error("the kernel's own type information is missing or unreadable: {0}")]
+    #[error("the kernel's own type information is missing or unreadable")]
     KernelBtf(#[source] aya_obj::btf::BtfError),
     /// Our type information was refused.
-    #[error("the kernel refused our type information: {0}")]
+    #[error("the kernel refused our type information")]
     LoadBtf(#[source] io::Error),
     /// A program of this name is not in the object file: a build error.
     #[error("the eBPF object has no {0}")]

@@ -35,7 +35,7 @@ pub struct Link(#[allow(dead_code, reason = "held for its drop")] OwnedFd);
 
 /// The kernel refused a program.
 #[derive(Debug, Error)]
-#[error("the kernel refused program {name}: {source}{}", verifier_tail(.log))]
+#[error("the kernel refused program {name}{}", verifier_tail(.log))]
 pub struct ProgramError {
     /// Name in the object file.
     pub name: String,
@@ -52,7 +52,7 @@ pub enum LinkError {
     #[error("{0} is not a path the kernel can take")]
     Path(PathBuf),
     /// BPF_LINK_CREATE failed.
-    #[error("cannot attach {count} probes to {path}: {source}")]
+    #[error("cannot attach {count} probes to {path}")]
     Create {
         /// How many probes.
         count: usize,
@@ -66,7 +66,7 @@ pub enum LinkError {
 fn verifier_tail(log: &str) -> String {
     let lines: Vec<&str> = log.lines().collect();
     let tail = &lines[lines.len().saturating_sub(3)..];
-    if tail.is_empty() { String::new() } else { format!("\n  verifier: {}", tail.join("\n  verifier: ")) }
+    if tail.is_empty() { String::new() } else { format!(" (its verifier: {})", tail.join(" | ")) }
 }
 
 /// A zeroed attribute: all its fields are integers, and the kernel wants unused bytes to be zero.

@@ -21,10 +21,10 @@ const DEEPEST: isize = 2000;
 #[derive(Debug, Error)]
 pub(super) enum SectionError {
     /// Not an ELF file, or a damaged one.
-    #[error("damaged ELF file: {0}")]
+    #[error("damaged ELF file")]
     Elf(#[from] object::Error),
     /// A section is not there to read.
-    #[error("cannot read a section: {0}")]
+    #[error("cannot read a section")]
     Read(#[from] io::Error),
     /// A compressed section that would fill the memory.
     #[error("section {section} would take {bytes} bytes unpacked")]
@@ -38,7 +38,7 @@ pub(super) enum SectionError {
     #[error("debug information nested deeper than {DEEPEST}")]
     TooDeep,
     /// Debug information that contradicts itself.
-    #[error("damaged debug information: {0}")]
+    #[error("damaged debug information")]
     Dwarf(#[from] gimli::Error),
 }
 
