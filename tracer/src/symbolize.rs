@@ -27,11 +27,9 @@ use leakhound_report::recording::Frame;
 use tracing::debug;
 
 use crate::{causes::with_causes, image::Image};
+use bytes::Allowance;
 use debug_file::DebugFile;
 use program::Program;
-
-/// Debug information copied rather than mapped, in bytes over all files: see [`bytes::Bytes`].
-const MOST_COPIED: usize = 32 << 20;
 
 /// What could and could not be named: part of the ledger.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -49,28 +47,17 @@ pub struct SymbolStats {
 }
 
 /// Turns addresses into frames.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Symbolizer {
     programs: HashMap<FileId, Program>,
     damaged: HashSet<FileId>,
-    allowance: usize,
+    allowance: Allowance,
     /// What became of the addresses so far.
     pub stats: SymbolStats,
 }
 
 /// What tells files apart, and a file from its changed self.
 type FileId = (u64, u64, u64, i64, i64);
-
-impl Default for Symbolizer {
-    fn default() -> Self {
-        Self {
-            programs: HashMap::new(),
-            damaged: HashSet::new(),
-            allowance: MOST_COPIED,
-            stats: SymbolStats::default(),
-        }
-    }
-}
 
 impl Symbolizer {
     /// The frames at virtual addresses of a file, innermost first: inlined calls precede the function that contains them.

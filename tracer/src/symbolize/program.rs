@@ -8,6 +8,7 @@ use leakhound_report::{
 };
 
 use super::{
+    bytes::Allowance,
     debug_file::{DebugFile, without_steps},
     sections::{DwarfSections, SectionError, Sections, Slice},
     symbol_table::SymbolTable,
@@ -45,7 +46,7 @@ impl Program {
     pub(super) fn load(
         image: &Image,
         debug: Option<&DebugFile>,
-        allowance: &mut usize,
+        allowance: &mut Allowance,
     ) -> (Self, Vec<SectionError>) {
         let mut program = Self { symbols: SymbolTable::default(), lines: None };
         let mut errors = Vec::new();
@@ -62,7 +63,7 @@ impl Program {
         (program, errors)
     }
 
-    fn take_symbols(&mut self, image: &Image, allowance: &mut usize) -> Result<(), SectionError> {
+    fn take_symbols(&mut self, image: &Image, allowance: &mut Allowance) -> Result<(), SectionError> {
         let Some(file) = image.file() else { return Ok(()) };
         self.symbols.add(&Sections::parse(file, &image.data())?, allowance)
     }
@@ -71,7 +72,7 @@ impl Program {
         &mut self,
         image: &Image,
         supplementary: Option<&Image>,
-        allowance: &mut usize,
+        allowance: &mut Allowance,
     ) -> Result<(), SectionError> {
         let Some(file) = image.file().filter(|_| self.lines.is_none()) else { return Ok(()) };
         let cache = image.data();

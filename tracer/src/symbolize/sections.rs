@@ -8,7 +8,7 @@ use object::{
 };
 use thiserror::Error;
 
-use super::bytes::Bytes;
+use super::bytes::{Allowance, Bytes};
 use crate::image::Data;
 
 /// Largest section after decompression: what it claims is allocated at once.
@@ -67,10 +67,10 @@ impl<'a> Sections<'a> {
     }
 
     /// A section's content, unpacked; empty if there is none of that name.
-    pub(super) fn read(&self, name: &str, allowance: &mut usize) -> Result<Bytes, SectionError> {
+    pub(super) fn read(&self, name: &str, allowance: &mut Allowance) -> Result<Bytes, SectionError> {
         match self.elf.section_by_name(name) {
             Some(section) => self.read_section(&section, allowance),
-            None => Ok(Bytes::Copied(Vec::new())),
+            None => Ok(Bytes::InMemory(Vec::new())),
         }
     }
 
@@ -78,7 +78,7 @@ impl<'a> Sections<'a> {
     pub(super) fn read_section<'s>(
         &self,
         section: &impl ObjectSection<'s>,
-        allowance: &mut usize,
+        allowance: &mut Allowance,
     ) -> Result<Bytes, SectionError> {
         let range = section.compressed_file_range()?;
         if range.format == CompressionFormat::None {
@@ -89,20 +89,22 @@ impl<'a> Sections<'a> {
             let section = section.name().unwrap_or("?").to_owned();
             return Err(SectionError::TooLarge { section, bytes: range.uncompressed_size });
         }
-        let packed = Bytes::read(self.file, range.offset, range.compressed_size, &mut 0)?;
+        // needed for a moment only
+        let mut packed_allowance = Allowance::default();
+        let packed = Bytes::read(self.file, range.offset, range.compressed_size, &mut packed_allowance)?;
         let data = object::CompressedData {
             format: range.format,
             data: &packed,
             uncompressed_size: range.uncompressed_size,
         };
-        Ok(Bytes::Copied(data.decompress()?.into_owned()))
+        Ok(Bytes::InMemory(data.decompress()?.into_owned()))
     }
 
     /// The debug information, or `None` if there is none. `supplementary` holds what several debug files share.
     pub(super) fn dwarf(
         &self,
         supplementary: Option<&Sections<'_>>,
-        allowance: &mut usize,
+        allowance: &mut Allowance,
     ) -> Result<Option<DwarfSections>, SectionError> {
         if !has_debug_info(&self.elf) {
             return Ok(None);
@@ -116,8 +118,8 @@ impl<'a> Sections<'a> {
         Ok(Some(DwarfSections { own, shared, endian }))
     }
 
-    fn load(&self, id: SectionId, allowance: &mut usize) -> Result<Bytes, SectionError> {
-        if NEEDED.contains(&id) { self.read(id.name(), allowance) } else { Ok(Bytes::Copied(Vec::new())) }
+    fn load(&self, id: SectionId, allowance: &mut Allowance) -> Result<Bytes, SectionError> {
+        if NEEDED.contains(&id) { self.read(id.name(), allowance) } else { Ok(Bytes::InMemory(Vec::new())) }
     }
 }
 

@@ -14,7 +14,7 @@ use object::{
 };
 
 use super::{
-    bytes::Bytes,
+    bytes::{Allowance, Bytes},
     sections::{SectionError, Sections},
 };
 
@@ -52,7 +52,11 @@ struct Function {
 impl SymbolTable {
     /// Takes in the symbols of a file: the full table and the exported ones, and the table that distributions leave packed
     /// in stripped programs.
-    pub(super) fn add(&mut self, sections: &Sections<'_>, allowance: &mut usize) -> Result<(), SectionError> {
+    pub(super) fn add(
+        &mut self,
+        sections: &Sections<'_>,
+        allowance: &mut Allowance,
+    ) -> Result<(), SectionError> {
         for table in [sections.elf.elf_symbol_table(), sections.elf.elf_dynamic_symbol_table()] {
             if let Some(strings) = strings_section(table) {
                 let strings = sections.read_section(&sections.elf.section_by_index(strings)?, allowance)?;
@@ -117,7 +121,7 @@ impl SymbolTable {
         let table = elf.elf_symbol_table();
         if let Some(index) = strings_section(table) {
             let strings = elf.section_by_index(index)?.data()?.to_vec();
-            self.add_table(elf.endian(), table.symbols(), Bytes::Copied(strings));
+            self.add_table(elf.endian(), table.symbols(), Bytes::InMemory(strings));
         }
         Ok(())
     }

@@ -6,7 +6,7 @@ use object::{Object, ObjectSection};
 use proptest::prelude::*;
 
 use super::{
-    super::*,
+    super::{bytes::MOST_IN_MEMORY, *},
     functions,
     programs::{Folder, INLINED, LEAKY, address, range},
 };
@@ -135,7 +135,8 @@ fn symbolize_all(bytes: &[u8], addresses: &[u64]) {
     if let Some(image) = open(bytes) {
         let _ = debug_file::find(&image, None, &[Path::new("/nonexistent").to_owned()]);
         let with_debug = DebugFile { image: open(bytes).unwrap(), supplementary: open(bytes) };
-        for allowance in [0, MOST_COPIED] {
+        for memory in [0, MOST_IN_MEMORY] {
+            let allowance = Allowance { memory, ..Allowance::default() };
             let mut symbolizer = Symbolizer { allowance, ..Symbolizer::default() };
             let frames = symbolizer.frames(&image, Some(&with_debug), addresses);
             assert_eq!(frames.len(), addresses.len());
