@@ -87,14 +87,6 @@ impl Capabilities {
             why.map_or("", |why| why.lines().next().unwrap_or_default())
         ))
     }
-
-    /// Return probes of kernels 6.11 to 6.13 make a system call in the target that an older seccomp filter kills it for
-    /// (systemd#34615, libseccomp#438).
-    pub fn return_probes_hurt_seccomp(&self) -> bool {
-        let mut numbers = self.kernel.split(['.', '-']).map(|part| part.parse::<u32>().unwrap_or(0));
-        let version = (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0));
-        ((6, 11)..(6, 14)).contains(&version)
-    }
 }
 
 fn missing() -> Vec<(&'static str, &'static str)> {
@@ -127,20 +119,6 @@ mod tests {
             btf: true,
             missing: vec![],
             rungs: vec![],
-        }
-    }
-
-    #[test]
-    fn kernels_whose_return_probes_hurt_are_known() {
-        for (kernel, hurts) in [
-            ("6.10.3", false),
-            ("6.11.0-rc1", true),
-            ("6.13.7-200.fc41", true),
-            ("6.14.0", false),
-            ("5.15", false),
-            ("x", false),
-        ] {
-            assert_eq!(on(kernel).return_probes_hurt_seccomp(), hurts, "{kernel}");
         }
     }
 

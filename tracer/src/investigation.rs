@@ -90,7 +90,7 @@ pub enum InvestigationError {
     },
     /// A seccomp filter on a kernel whose return probes make system calls in the target.
     #[error(
-        "process {pid} runs under a seccomp filter, and return probes of kernel {kernel} could get it killed: use a kernel before 6.11 or from 6.14 on"
+        "process {pid} runs under a seccomp filter, and kernel {kernel} gets such programs killed by return probes (tried on a process of our own): use a kernel before 6.11 or from 6.14 on"
     )]
     Seccomp {
         /// The process.

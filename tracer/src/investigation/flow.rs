@@ -149,8 +149,8 @@ impl<'a> Run<'a> {
         })
     }
 
-    /// Follows one process, and says on how many functions probes went; `None` when it ended meanwhile or there is no slot
-    /// left.
+    /// Follows one process, and says on how many functions probes went; `None` when it ended meanwhile, there is no slot
+    /// left, or probes could get it killed.
     pub(super) fn follow(&mut self, id: ProcessId) -> Result<Option<usize>, InvestigationError> {
         self.met.insert(id);
         if usize::from(self.next_slot) >= MAX_PROCESSES {
@@ -169,6 +169,12 @@ impl<'a> Run<'a> {
             Ok(functions) => Ok(Some(functions)),
             Err(_) if !id.is_alive() => {
                 self.processes.truncate(index);
+                Ok(None)
+            }
+            // whoever was there at the start was asked before
+            Err(InvestigationError::Seccomp { .. }) => {
+                self.processes.truncate(index);
+                self.own.processes_left_out += 1;
                 Ok(None)
             }
             Err(error) => Err(error),

@@ -14,13 +14,15 @@ use crate::{
     kernel_side::{Constants, KernelSide},
     modules::Modules,
     process::ProcessId,
-    rung::Rung,
+    rung::{FilterProof, Rung},
 };
 
 /// Heap mode at work.
 pub(super) struct HeapWatch {
     heap: Heap,
     rung: Rung,
+    kernel: String,
+    filter_proof: FilterProof,
     probe_ns: f64,
 }
 
@@ -31,16 +33,17 @@ impl HeapWatch {
         ids: &[ProcessId],
         modules: &Modules,
     ) -> Result<Self, InvestigationError> {
-        require_survival(plan, ids)?;
-        require_allocator(modules)?;
         let settings = plan.settings;
         let rung = settings.rung.or_else(|| plan.capabilities.best_rung()).unwrap_or(Rung::PerfEvent);
+        let (kernel, filter_proof) = (plan.capabilities.kernel.clone(), FilterProof::new(rung));
+        ids.iter().try_for_each(|id| require_survival(*id, &filter_proof, &kernel))?;
+        require_allocator(modules)?;
         // before the clock of the recording starts
         let probe_ns = calibrate(rung)
             .map_err(|source| InvestigationError::Attach { pid: std::process::id(), source })?;
         let constants = Constants { cohort: settings.cohort(), min_size: settings.min_size };
         let heap = Heap::load(rung, constants, capacity(settings.capacity, modules))?;
-        Ok(Self { heap, rung, probe_ns })
+        Ok(Self { heap, rung, kernel, filter_proof, probe_ns })
     }
 }
 
@@ -71,6 +74,9 @@ impl Watch for HeapWatch {
         modules: &mut Modules,
         new: &[u32],
     ) -> Result<Following, InvestigationError> {
+        if process.probes.sites() == 0 {
+            require_survival(process.id, &self.filter_proof, &self.kernel)?;
+        }
         modules.place_tables(&mut self.heap.unwind);
         let (table, mappings_left_out) = process.kernel_table(modules);
         self.heap.side.set_process(process.slot.into(), &table)?;
@@ -96,14 +102,11 @@ impl Watch for HeapWatch {
 }
 
 /// Return probes get a process killed whose seccomp filter does not know their system call.
-fn require_survival(plan: &Plan<'_>, ids: &[ProcessId]) -> Result<(), InvestigationError> {
-    let hurt = plan.capabilities.return_probes_hurt_seccomp();
-    match ids.iter().find(|id| hurt && id.has_seccomp_filter()) {
-        Some(id) => {
-            let kernel = plan.capabilities.kernel.clone();
-            Err(InvestigationError::Seccomp { pid: id.pid, kernel })
-        }
-        None => Ok(()),
+fn require_survival(id: ProcessId, proof: &FilterProof, kernel: &str) -> Result<(), InvestigationError> {
+    match proof.endangers(id) {
+        Ok(false) => Ok(()),
+        Ok(true) => Err(InvestigationError::Seccomp { pid: id.pid, kernel: kernel.to_owned() }),
+        Err(source) => Err(InvestigationError::Attach { pid: id.pid, source }),
     }
 }
 
