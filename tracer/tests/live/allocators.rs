@@ -103,3 +103,31 @@ fn watch_with_preload(words: &[OsString], library: &str) -> Recording {
     let launched = Launched::spawn_with(words, false, &environment).unwrap();
     watch(Subject::Launched(launched), &short(Duration::from_secs(60))).unwrap()
 }
+
+/// An allocator that a Rust program brings along has prefixed names in its symbol table, and C's own is beside it.
+#[test]
+fn rust_programs_with_allocators_of_their_own() {
+    if !can_probe() {
+        return;
+    }
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("rust-allocators");
+    let manifest =
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/live/programs/rust-allocators/Cargo.toml");
+    let mut build = Command::new(env!("CARGO"));
+    build.args(["build", "--quiet", "--release", "--locked", "--manifest-path"]).arg(manifest);
+    assert!(build.arg("--target-dir").arg(&folder).status().unwrap().success());
+    for family in ["jemalloc", "mimalloc"] {
+        let recording = watch_leak(&folder.join("release").join(format!("leak-{family}")));
+        assert_leak_found(&recording, family);
+        assert_leak_found(&recording, "glibc");
+        for (function, bytes) in [
+            ("leak_zeroed", LEAKS * 100),
+            ("leak_grown", LEAKS * 100),
+            ("leak_aligned", LEAKS * 256),
+            ("leak_by_c", LEAKS * 100),
+        ] {
+            let seen = through(&recording, function);
+            assert_eq!((seen.live_count, seen.live_bytes), (LEAKS, bytes), "{family}: {function}");
+        }
+    }
+}

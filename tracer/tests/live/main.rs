@@ -5,5 +5,6 @@ mod allocators;
 mod closed_loop;
 mod endings;
 mod following;
+mod hostile;
 mod servers;
 mod support;

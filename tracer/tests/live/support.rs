@@ -95,9 +95,10 @@ pub(crate) fn by(rung: Rung, settings: Settings) -> Settings {
     Settings { rung: Some(rung), ..settings }
 }
 
-/// Sums over all stacks that go through a function.
+/// Sums over all stacks that go through a function, named with or without the Rust crate that it is in.
 pub(crate) fn through(recording: &Recording, function: &str) -> StackCounters {
-    let inside = |frames: &[Frame]| frames.iter().any(|frame| frame.function.as_deref() == Some(function));
+    let is_it = |name: &str| name.rsplit("::").next() == Some(function);
+    let inside = |frames: &[Frame]| frames.iter().any(|frame| frame.function.as_deref().is_some_and(is_it));
     let mut sum = StackCounters::default();
     for stack in recording.stacks.iter().filter(|stack| inside(&stack.frames)) {
         let last =
