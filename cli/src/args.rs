@@ -85,13 +85,13 @@ pub(crate) struct Run {
 #[derive(Debug, Args)]
 #[group(required = true, multiple = false)]
 pub(crate) struct TargetArgs {
-    /// A running process
+    /// A running process, with all its threads but without its children
     #[arg(long, value_name = "N")]
     pub(crate) pid: Option<u32>,
     /// All processes of a container, by id or the first 12 characters of it
     #[arg(long, value_name = "ID")]
     pub(crate) container: Option<String>,
-    /// A program to start and watch from its first instruction
+    /// A program to start and watch, with its children, from its first instruction
     #[arg(last = true, value_name = "COMMAND")]
     pub(crate) command: Vec<OsString>,
 }
