@@ -89,12 +89,17 @@ fn record(
     let mut writer = file.map(Destination::into_stream).transpose()?.map(Writer::new);
     let mut records = Vec::new();
     let line = Line::new(settings.duration, run.quiet);
+    let launched = !run.target.command.is_empty();
     let observer = Observer {
         record: &mut |record: &Record| -> io::Result<()> {
-            if let Some(writer) = &mut writer {
-                writer.write(record)?;
+            let mut record = record.clone();
+            if let Record::Header(header) = &mut record {
+                header.target.launched = launched;
             }
-            records.push(record.clone());
+            if let Some(writer) = &mut writer {
+                writer.write(&record)?;
+            }
+            records.push(record);
             Ok(())
         },
         progress: &mut |progress: &Progress| line.show(progress, settings.duration),

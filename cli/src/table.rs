@@ -3,7 +3,10 @@
 use std::fmt::Write as _;
 
 use comfy_table::{Cell, CellAlignment, ColumnConstraint, ContentArrangement, Table, Width, presets};
-use leakhound_report::analysis::{Analysis, Class, Finding, Frame, VerdictName};
+use leakhound_report::{
+    amount,
+    analysis::{Analysis, Class, Finding, Frame, VerdictName},
+};
 
 use crate::human;
 
@@ -16,7 +19,7 @@ pub(crate) fn answer(analysis: &Analysis, top: usize, width: u16) -> String {
     let shown: Vec<&Finding> =
         analysis.findings.iter().filter(|finding| finding.live_bytes > 0).take(top).collect();
     if !shown.is_empty() {
-        let _ = write!(text, "\n{}\n", findings(&shown, width));
+        let _ = write!(text, "\n{}\n", findings(&shown, width).trim_fmt());
     }
     text.push_str(&left_out(analysis, shown.len()));
     text.push_str(&totals(analysis));
@@ -33,15 +36,33 @@ fn verdict(analysis: &Analysis) -> String {
         VerdictName::NoLeakObserved => "No leak observed",
         VerdictName::Inconclusive => "Inconclusive",
     };
-    let mut text = format!("{name} ({} % sure)\n", verdict.confidence_percent);
+    let mut text = match verdict.name {
+        VerdictName::Inconclusive => format!("{name}\n"),
+        _ => format!("{name} ({} % sure)\n", verdict.confidence_percent),
+    };
     for reason in &verdict.reasons {
         let _ = writeln!(text, "  - {}", visible(reason));
     }
     if let Some(seconds) = verdict.seconds_to_limit {
-        let _ =
-            writeln!(text, "  - At this rate the memory limit is reached in {}.", human::seconds(seconds));
+        let _ = writeln!(
+            text,
+            "  - At this rate the memory limit is reached in {}{}.",
+            human::seconds(seconds),
+            range(verdict.seconds_to_limit_interval)
+        );
     }
     text
+}
+
+/// How early and how late, where that makes a difference to a person.
+fn range(interval: Option<(f64, Option<f64>)>) -> String {
+    let Some((early, late)) = interval else { return String::new() };
+    let (from, to) = (human::seconds(early), late.map(human::seconds));
+    match to {
+        Some(to) if to == from => String::new(),
+        Some(to) => format!(" ({from} to {to})"),
+        None => format!(" ({from} at the earliest)"),
+    }
 }
 
 fn findings(findings: &[&Finding], width: u16) -> Table {
@@ -194,7 +215,10 @@ fn left_out(analysis: &Analysis, shown: usize) -> String {
     let live = analysis.findings.iter().filter(|finding| finding.live_bytes > 0).count();
     match live - shown {
         0 => String::new(),
-        more => format!("{more} more stacks with live memory: see --top, --json or --html.\n"),
+        more => format!(
+            "{} with live memory: see --top, --json or --html.\n",
+            amount::counted(more, "more stack", "more stacks")
+        ),
     }
 }
 
@@ -202,13 +226,14 @@ fn totals(analysis: &Analysis) -> String {
     let totals = &analysis.totals;
     let overhead = &analysis.overhead;
     let mut text = format!(
-        "\n{} live in {} blocks; {} allocated and {} freed in {} over {} snapshots.\n",
+        "\n{} live in {} block{}; {} allocated and {} freed in {} over {}.\n",
         human::bytes(totals.live_bytes),
         human::count(totals.live_count),
+        if totals.live_count == 1 { "" } else { "s" },
         human::count(totals.allocated_count),
         human::count(totals.freed_count),
         human::seconds(analysis.duration_seconds),
-        analysis.snapshot_count,
+        amount::counted(analysis.snapshot_count, "snapshot", "snapshots"),
     );
     if overhead.events > 0 {
         let _ = write!(

@@ -56,6 +56,15 @@ pub fn percent(share: f64) -> String {
     }
 }
 
+/// `1 stack`, `2 stacks`.
+pub fn counted(count: impl TryInto<u64>, one: &str, many: &str) -> String {
+    // what does not fit into 64 bits is many
+    match count.try_into().unwrap_or(u64::MAX) {
+        1 => format!("1 {one}"),
+        count => format!("{count} {many}"),
+    }
+}
+
 fn three_figures(value: f64) -> String {
     let decimals = match value {
         ..9.995 => 2,
@@ -83,6 +92,10 @@ mod tests {
         assert_eq!(
             [0.0, 0.001, 0.5, 0.999, 1.0].map(percent),
             ["0 %", "under 1 %", "50 %", "over 99 %", "100 %"]
+        );
+        assert_eq!(
+            [0, 1, 2].map(|count: u32| counted(count, "file", "files")),
+            ["0 files", "1 file", "2 files"]
         );
     }
 }

@@ -80,6 +80,9 @@ pub struct Target {
     pub pids: Vec<u32>,
     /// Command line of the first.
     pub command: String,
+    /// It was started to be watched.
+    #[serde(skip_serializing_if = "std::ops::Not::not", default)]
+    pub launched: bool,
     /// Container id, when one was named.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub container: Option<String>,
@@ -101,6 +104,9 @@ pub struct Verdict {
     /// Seconds from the end of the recording until the memory limit at the present rate; absent without a limit or growth.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub seconds_to_limit: Option<f64>,
+    /// The earliest and the latest that the trend allows in 95 of 100 cases; no latest when the growth may end.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub seconds_to_limit_interval: Option<(f64, Option<f64>)>,
 }
 
 /// The possible verdicts on a target.

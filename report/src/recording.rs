@@ -31,6 +31,7 @@ pub const FORMAT: &str = "leakhound/1";
 /// One line of a recording.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "camelCase")]
+#[allow(clippy::large_enum_variant, reason = "the large one is there once in a recording")]
 pub enum Record {
     /// Always first: what was asked, of whom, and how it was measured.
     Header(Header),
@@ -102,6 +103,9 @@ pub struct Target {
     pub pids: Vec<u32>,
     /// Command line of the first process.
     pub command: String,
+    /// The tracer started it: asking again means starting it again.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub launched: bool,
     /// Container id, when one was named.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub container: Option<String>,

@@ -35,6 +35,7 @@ fn recording() -> Recording {
         format: FORMAT.to_owned(),
         started_unix_ms: Some(1_700_000_000_000),
         target: Target {
+            launched: true,
             pids: vec![4711],
             command: "/srv/server --port 80".to_owned(),
             container: None,

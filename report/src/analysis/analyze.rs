@@ -146,6 +146,7 @@ fn target(target: &recording::Target) -> Target {
     Target {
         pids: target.pids.clone(),
         command: target.command.clone(),
+        launched: target.launched,
         container: target.container.clone(),
         memory_limit_bytes: target.memory_limit_bytes,
     }

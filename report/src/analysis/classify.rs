@@ -63,7 +63,10 @@ fn too_short(o: &Observation<'_>) -> Option<Decision> {
     Some(decision(
         o,
         Class::Inconclusive,
-        format!("{recorded} snapshots are too few to tell growth from chance."),
+        format!(
+            "{} too few to tell growth from chance.",
+            amount::counted(recorded, "snapshot is", "snapshots are")
+        ),
     ))
 }
 
@@ -144,8 +147,8 @@ fn rising_sawtooth(o: &Observation<'_>) -> Option<Decision> {
         return None;
     }
     let because = format!(
-        "It was purged {} times, but each time less thoroughly: the low points rose by {}.",
-        found.purges,
+        "It was purged {}, but each time less thoroughly: the low points rose by {}.",
+        amount::counted(found.purges, "time", "times"),
         bytes(rise)
     );
     Some(decision(o, Class::Suspected, because))
@@ -156,7 +159,10 @@ fn sawtooth(o: &Observation<'_>) -> Option<Decision> {
     Some(decision(
         o,
         Class::Sawtooth,
-        format!("It grew and was purged {} times, and purges bring it back down.", found.purges),
+        format!(
+            "It grew and was purged {}, and purges bring it back down.",
+            amount::counted(found.purges, "time", "times")
+        ),
     ))
 }
 

@@ -64,18 +64,75 @@ const LOSSES: &[Loss] = &[
     },
 ];
 
-/// Entries of the ledger that take something away by being there at all.
-const COUNTS: &[(&str, u8, &str)] = &[
-    ("processesLeftOut", 10, "processes of the target could not be followed"),
-    ("modulesUnsearched", 5, "files of the target could not be searched for allocators"),
-    ("modulesUnopened", 5, "files of the target could not be opened"),
-    ("mappingsLeftOut", 5, "mappings had no room in the kernel: stacks through them are incomplete"),
-    ("stackNotShown", 10, "stacks could not be shown by memleak, whose storage was full"),
-    ("stackOverReaderLimit", 10, "stacks of the log were left out to keep memory bounded"),
-    ("stackInformationLost", 5, "stacks of the log have no frames"),
-    ("stackDamagedInLog", 5, "stacks of the log were torn apart by other output, each in one snapshot"),
-    ("negativeCounter", 5, "counters of the log are below zero: memleak counted frees twice"),
-    ("clockJump", 5, "times of the log go back: rates of growth are by guess"),
+/// Entries of the ledger that take something away by being there at all: points, and what is said of one and of several.
+const COUNTS: &[(&str, u8, [&str; 2])] = &[
+    (
+        "processesLeftOut",
+        10,
+        ["process of the target could not be followed", "processes of the target could not be followed"],
+    ),
+    (
+        "modulesUnsearched",
+        5,
+        [
+            "file of the target could not be searched for allocators",
+            "files of the target could not be searched for allocators",
+        ],
+    ),
+    (
+        "modulesUnopened",
+        5,
+        ["file of the target could not be opened", "files of the target could not be opened"],
+    ),
+    (
+        "mappingsLeftOut",
+        5,
+        [
+            "mapping had no room in the kernel: stacks through it are incomplete",
+            "mappings had no room in the kernel: stacks through them are incomplete",
+        ],
+    ),
+    (
+        "stackNotShown",
+        10,
+        [
+            "stack could not be shown by memleak, whose storage was full",
+            "stacks could not be shown by memleak, whose storage was full",
+        ],
+    ),
+    (
+        "stackOverReaderLimit",
+        10,
+        [
+            "stack of the log was left out to keep memory bounded",
+            "stacks of the log were left out to keep memory bounded",
+        ],
+    ),
+    ("stackInformationLost", 5, ["stack of the log has no frames", "stacks of the log have no frames"]),
+    (
+        "stackDamagedInLog",
+        5,
+        [
+            "stack of the log was torn apart by other output, in one snapshot",
+            "stacks of the log were torn apart by other output, each in one snapshot",
+        ],
+    ),
+    (
+        "negativeCounter",
+        5,
+        [
+            "counter of the log is below zero: memleak counted a free twice",
+            "counters of the log are below zero: memleak counted frees twice",
+        ],
+    ),
+    (
+        "clockJump",
+        5,
+        [
+            "time of the log goes back: rates of growth are by guess",
+            "times of the log go back: rates of growth are by guess",
+        ],
+    ),
 ];
 
 /// Things that happened during the run.
@@ -108,9 +165,9 @@ pub(super) fn doubts(recording: &Recording, allocated: u64) -> Doubts {
     for loss in LOSSES {
         doubts.weigh(loss, ledger, allocated);
     }
-    for (key, points, says) in COUNTS {
+    for (key, points, [one, many]) in COUNTS {
         if let Some(count) = ledger.get(*key).filter(|count| **count > 0) {
-            doubts.deduct(*points, format!("{count} {says}."));
+            doubts.deduct(*points, format!("{}.", amount::counted(*count, one, many)));
         }
     }
     let happened = |kind| recording.events.iter().filter(|event| event.what == kind).count();
@@ -121,7 +178,7 @@ pub(super) fn doubts(recording: &Recording, allocated: u64) -> Doubts {
         match recording.skipped.count(*skip) {
             0 => {}
             _ if *skip == Skip::CutOff => doubts.deduct(*points, format!("{says}.")),
-            count => doubts.deduct(*points, format!("{says} ({count} times).")),
+            count => doubts.deduct(*points, format!("{says} ({}).", amount::counted(count, "time", "times"))),
         }
     }
     if recording.header.source != Source::Leakhound {

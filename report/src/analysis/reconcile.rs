@@ -87,7 +87,7 @@ impl Reconciliation {
         const ALIKE: f64 = 1.1;
         let live = self.live.1 as f64 - self.live.0 as f64;
         let (stacks, explained) = self.explained_by;
-        let stacks = if stacks == 1 { "1 stack".to_owned() } else { format!("{stacks} stacks") };
+        let stacks = amount::counted(stacks, "stack", "stacks");
         let grown = whole(self.changed);
         if self.changed.max(live) < WORTH_A_WORD {
             None

@@ -9,7 +9,7 @@ use crate::{
 
 use super::{
     Class, Finding, Frame, TimelinePoint, Totals, Verdict, VerdictName, classify, confidence::Doubts, limit,
-    observation::Observation, reconcile::Reconciliation, retention, turnover::Turnover,
+    observation::Observation, reconcile::Reconciliation, retention, trend::Slope, turnover::Turnover,
 };
 
 /// Everything a verdict rests on.
@@ -61,15 +61,36 @@ pub(super) fn verdict(case: &Case<'_>) -> Verdict {
     reasons.extend(case.doubts.deductions.iter().map(|(_, reason)| reason.clone()));
     let confidence_percent =
         if name == VerdictName::Inconclusive { 0 } else { case.doubts.lower(confidence) };
-    let leak_rate = alarms(case).map(|finding| finding.growth_bytes_per_hour.max(0.0)).sum::<f64>() / 3600.0;
-    let seconds_to_limit = limit::seconds_to_limit(case.recording, case.timeline, leak_rate);
-    Verdict { name, confidence_percent, reasons, seconds_to_limit }
+    let limit = limit::until(case.recording, case.timeline, leak_rate(case));
+    Verdict {
+        name,
+        confidence_percent,
+        reasons,
+        seconds_to_limit: limit.map(|limit| limit.seconds),
+        seconds_to_limit_interval: limit.map(|limit| limit.interval),
+    }
+}
+
+/// What leaks and what is suspected to, together, with the sums of their bounds.
+fn leak_rate(case: &Case<'_>) -> Slope {
+    let none = Slope { per_second: 0.0, low: 0.0, high: 0.0 };
+    alarms(case).fold(none, |sum, finding| {
+        let rate = finding.growth_bytes_per_hour.max(0.0) / 3600.0;
+        let interval = finding.evidence.slope_interval_bytes_per_hour;
+        let (low, high) = interval.map_or((rate, rate), |(low, high)| (low / 3600.0, high / 3600.0));
+        Slope {
+            per_second: sum.per_second + rate,
+            low: sum.low + low.max(0.0).min(rate),
+            high: sum.high + high.max(rate),
+        }
+    })
 }
 
 fn too_short(case: &Case<'_>) -> Option<Opinion> {
     let count = case.recording.snapshots.len();
     let reason = format!(
-        "{count} snapshots are too few to tell growth from chance: at least 3 are needed, 10 are good."
+        "{} too few to tell growth from chance: at least 3 are needed, 10 are good.",
+        amount::counted(count, "snapshot is", "snapshots are")
     );
     (count < 3).then(|| (VerdictName::Inconclusive, 0, vec![reason]))
 }
@@ -275,8 +296,8 @@ fn nothing_grew(case: &Case<'_>) -> Opinion {
     ));
     if case.stragglers > 0 {
         reasons.push(format!(
-            "{} leave a few blocks behind now and then, too rarely to tell from chance: watch for longer to be sure.",
-            if case.stragglers == 1 { "1 stack seems to".to_owned() } else { format!("{} stacks", case.stragglers) }
+            "{} a few blocks behind now and then, too rarely to tell from chance: watch for longer to be sure.",
+            amount::counted(case.stragglers, "stack leaves", "stacks leave")
         ));
         return (VerdictName::NoLeakObserved, confidence.min(60), reasons);
     }

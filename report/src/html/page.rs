@@ -204,6 +204,10 @@ fn stack_columns<'a>(columns: &mut Columns, rows: &[Row<'a>], drawn: &[usize]) -
     columns.plain("cut", cut.into_iter().map(index));
     let live = rows.iter().flat_map(|row| row.history.sample(drawn, |counters| counters.live_bytes));
     columns.differences("live", drawn.len(), live.map(int));
+    // What was freed so far is nothing for a leak, so it packs better than what was allocated: their difference is live.
+    let freed = |counters: &StackCounters| counters.allocated_bytes.saturating_sub(counters.live_bytes);
+    let freed = rows.iter().flat_map(|row| row.history.sample(drawn, freed));
+    columns.differences("freed", drawn.len(), freed.map(int));
     let mut last = |name, of: fn(&StackCounters) -> u64| {
         columns.plain(name, rows.iter().map(|row| int(row.history.last().map_or(0, of))));
     };

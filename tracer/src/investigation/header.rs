@@ -21,6 +21,7 @@ pub(super) fn header(plan: &Plan<'_>, ids: &[ProcessId], watch: &dyn Watch, modu
             command: first.map(|id| id.command()).unwrap_or_default(),
             container: plan.container.clone(),
             memory_limit_bytes: first.and_then(|id| accounting::cgroup_memory(*id)?.limit),
+            ..recording::Target::default()
         },
         settings: recording::Settings {
             duration_ns: nanoseconds(settings.duration),
