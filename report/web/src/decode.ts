@@ -4,14 +4,14 @@
 export interface Facts {
   source: "leakhound" | "memleak-bcc" | "memleak-libbpf";
   mode: "Heap" | "Growth" | "Kernel";
-  target: { pids: number[]; command: string; container?: string; memoryLimitBytes?: number };
+  target: { pids: number[]; command: string; launched?: boolean; container?: string; memoryLimitBytes?: number };
   settings: { durationNs: number; intervalNs: number; minSizeBytes: number; samplePeriodBytes: number; cohortNs: number };
   host: { kernel: string; architecture: string; version: string; attach: string };
   allocators: { family: string; module: string; functions: string[] }[];
   startedUnixMs: number | null;
   durationSeconds: number;
   snapshotCount: number;
-  verdict: { name: VerdictName; confidencePercent: number; reasons: string[]; secondsToLimit?: number };
+  verdict: { name: VerdictName; confidencePercent: number; reasons: string[]; secondsToLimit?: number; secondsToLimitInterval?: [number, number | null] };
   totals: { liveBytes: number; liveCount: number; allocatedBytes: number; allocatedCount: number; freedBytes: number; freedCount: number };
   peakSeconds: number;
   /** Index of the stack, bytes in the first and in the last snapshot. */
@@ -43,28 +43,34 @@ const COLUMNS = [
 ] as const;
 type ColumnName = (typeof COLUMNS)[number];
 export type Column = Float64Array;
-export type Data = Facts & Record<ColumnName, Column>;
+export type Data = Facts & Record<ColumnName, Column> & {
+  /** Bytes freed by each stack until each snapshot: unpacked when it is first asked for, as few readers do. */
+  freed: () => Column;
+};
 
 /** The data of this page; throws with a sentence for a person when it is damaged. */
 export async function decode(text: string): Promise<Data> {
   const bytes = await inflate(text);
   const end = 4 + new DataView(bytes.buffer, bytes.byteOffset).getUint32(0, true);
-  const { columns: lengths, ...facts } = JSON.parse(new TextDecoder().decode(bytes.subarray(4, end))) as Facts & { columns: [ColumnName, number][] };
-  const columns = new Map<ColumnName, Column>();
+  const { columns: lengths, ...facts } = JSON.parse(new TextDecoder().decode(bytes.subarray(4, end))) as Facts & { columns: [string, number][] };
+  const packed = new Map<string, Uint8Array>();
   let at = end;
   for (const [name, length] of lengths) {
-    columns.set(name, varints(bytes.subarray(at, at + length)));
+    packed.set(name, bytes.subarray(at, at + length));
     at += length;
   }
-  const column = (name: ColumnName) => {
-    const found = columns.get(name);
+  const column = (name: ColumnName | "freed") => {
+    const found = packed.get(name);
     if (!found) throw new Error(`the data of this report has no column ${name}`);
-    return found;
+    return varints(found);
   };
-  const time = accumulate(column("time"), Infinity);
-  const data = { ...facts, ...(Object.fromEntries(COLUMNS.map((name) => [name, column(name)])) as Record<ColumnName, Column>) };
-  for (const name of ["id", "nodeParent", "leaf", "cohortLive"] as const) accumulate(data[name], Infinity);
-  accumulate(data.live, time.length);
+  let freed: Column | undefined;
+  const data: Data = {
+    ...facts, ...(Object.fromEntries(COLUMNS.map((name) => [name, column(name)])) as Record<ColumnName, Column>),
+    freed: () => (freed ??= accumulate(column("freed"), data.time.length)),
+  };
+  for (const name of ["time", "id", "nodeParent", "leaf", "cohortLive"] as const) accumulate(data[name], Infinity);
+  accumulate(data.live, data.time.length);
   return data;
 }
 

@@ -6,7 +6,7 @@ import type { Filtered } from "./filter";
 import { draw, layout, pick, type Picture } from "./icicle";
 import type { Report } from "./report";
 import { base, legible } from "./text";
-import { bytes, count, elapsed, percent, signed, signedCount } from "./units";
+import { bytes, count, elapsed, percent, signed } from "./units";
 import type { Shape, View } from "./view";
 import { weigh, WEIGHTS, whole } from "./weights";
 
@@ -52,7 +52,9 @@ export function drawFlame(report: Report, view: View): Flame {
   let chosen: Call | undefined;
 
   const signs = () => view.state.weight === "growth";
-  const say = (value: number) => (view.state.weight === "count" ? `${signs() ? signedCount(value) : count(value)} blocks` : signs() ? signed(value) : bytes(value));
+  const say = (value: number) => (view.state.weight === "count" ? `${count(value)} block${value === 1 ? "" : "s"}` : signs() ? signed(value) : view.state.weight === "allocated" ? `${bytes(value)}, ${bytes(value / watched())}/s` : bytes(value));
+  /** Seconds of the stretch looked at. */
+  const watched = () => { const { stretch } = view.state; return Math.max(0.001, stretch ? report.seconds[stretch[1]]! - report.seconds[stretch[0]]! : report.data.durationSeconds); };
   const named = (): number | undefined => (chosen && chosen.name >= 0 && chosen.name !== run.folded ? chosen.name : undefined);
   const name = (call: Call): string => {
     if (call.name < 0) return "all stacks";
@@ -95,7 +97,7 @@ export function drawFlame(report: Report, view: View): Flame {
     reset.disabled = state.zoom.length === 0;
     for (const button of shapes.children as Iterable<HTMLElement> & HTMLCollection) button.setAttribute("aria-pressed", String((button as HTMLElement).dataset.shape === state.shape));
     const stretch = state.stretch ?? whole(report);
-    const when = !report.steps ? "" : state.weight === "growth" ? ` from ${elapsed(report.seconds[stretch[0]]!)} to ${elapsed(report.seconds[stretch[1]]!)}` : state.weight === "live" ? ` at ${elapsed(report.seconds[stretch[1]]!)}` : "";
+    const when = !report.steps ? "" : state.weight === "growth" || (state.weight === "allocated" && state.stretch) ? ` from ${elapsed(report.seconds[stretch[0]]!)} to ${elapsed(report.seconds[stretch[1]]!)}` : state.weight === "live" ? ` at ${elapsed(report.seconds[stretch[1]]!)}` : "";
     lead.textContent = `Width is ${WEIGHTS[state.weight].what}${when}${signs() ? ": orange grew, blue shrank" : ""}. Click or Enter zooms.`;
     reading.textContent = nothing ? "" : describe(chosen);
     matched.textContent = share();

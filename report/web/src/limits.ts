@@ -33,11 +33,25 @@ export function caveatsOf(report: Report): string[] {
   return out;
 }
 
+/** For beside the verdict: the same, with what was lost in figures, as a few lines that lead to the rest. */
+export function shortcomings(report: Report): HTMLElement {
+  const { all, whole, named } = completeness(report);
+  const lines = caveatsOf(report);
+  const lost = report.data.ledger.map(([name, value]) => ({ ...entry(name), value })).filter(({ loss, value }) => loss && value > 0).sort((a, b) => b.value - a.value);
+  if (all && whole < all) lines.push(`${percent((all - whole) / all)} of the live bytes are in stacks that end early.`);
+  if (all && named < all) lines.push(`${percent((all - named) / all)} of the live bytes are allocated in functions without a name.`);
+  const [first, second] = lost.map(({ label, value }) => `${legible(label, 80).replace(/^[A-Z](?=[a-z])/, (letter) => letter.toLowerCase())} (${count(value)})`);
+  lines.push(!first ? "Nothing was lost on the way." : `Lost on the way: ${[first, second].filter(Boolean).join(", ")}${lost.length > 2 ? `, and ${lost.length - 2} more` : ""}.`);
+  return el("div", { class: "short-of" }, el("h2", { class: "why" }, "What this cannot tell you"),
+    el("ul", { class: "reasons" }, ...lines.map((text) => el("li", {}, text))), el("p", { class: "note" }, el("a", { href: "#limits" }, "The whole ledger, and what it cost")));
+}
+
 function caveats(report: Report): HTMLElement {
   return el("ul", { class: "caveats" }, ...caveatsOf(report).map((text) => el("li", {}, text)));
 }
 
-function shares(report: Report): HTMLElement {
+/** Live bytes: all, those in stacks walked to the end, those with a named function, those with a source line. */
+function completeness(report: Report) {
   let [all, whole, named, lined] = [0, 0, 0, 0];
   for (let stack = 0; stack < report.stacks; stack++) {
     const live = report.lastLive(stack);
@@ -47,6 +61,11 @@ function shares(report: Report): HTMLElement {
     if (place?.named) named += live;
     if (place?.file && place.line) lined += live;
   }
+  return { all, whole, named, lined };
+}
+
+function shares(report: Report): HTMLElement {
+  const { all, whole, named, lined } = completeness(report);
   const ledger = new Map(report.data.ledger);
   const lost = report.data.ledger.reduce((sum, [name, value]) => sum + (["blocksFull", "countersFull", "callsFull", "walksBusy"].includes(name) ? value : 0), 0);
   const seen = (ledger.get("allocations") ?? 0) + lost;

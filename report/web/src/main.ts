@@ -11,6 +11,7 @@ import { drawPeak } from "./peak";
 import { preparePrint } from "./print";
 import { Report } from "./report";
 import { drawTable } from "./table";
+import { drawTakeaway } from "./takeaway";
 import { legible } from "./text";
 import { drawTimeline } from "./timeline";
 import { drawTools } from "./tools";
@@ -51,6 +52,7 @@ async function open() {
       goTo("flame");
     },
   });
+  drawTakeaway(report, view, () => table.order);
   drawLimits(report);
 
   // The flame graph is made when it comes near the screen: nobody waits for what is not seen.
@@ -112,7 +114,7 @@ async function open() {
     view.set({ query: get<HTMLInputElement>("search").value });
     table.focus();
   });
-  for (const link of document.querySelectorAll<HTMLAnchorElement>('nav a, a.skip')) {
+  for (const link of document.querySelectorAll<HTMLAnchorElement>('nav a, a.skip, .short-of a')) {
     link.addEventListener("click", (event) => {
       event.preventDefault();
       goTo(link.hash.slice(1));

@@ -36,9 +36,9 @@ export function survivalChart(report: Report, stack: number): HTMLElement {
       : "No cohort of this stack was complete before the end.";
     return el("figure", {}, el("figcaption", {}, "Survival"), el("p", { class: "note" }, why));
   }
-  const longest = Math.max(...cohorts.map((cohort) => cohort.points.at(-1)![0]), 1);
-  const path = (points: [number, number][]) => `M${points.map(([age, share]) => `${((age / longest) * WIDTH).toFixed(1)} ${((1 - share) * (HEIGHT - 4) + 2).toFixed(1)}`).join("L")}`;
   const mean = pooled(cohorts);
+  const longest = Math.max(...mean.map(([age]) => age), 1);
+  const path = (points: [number, number][]) => `M${points.map(([age, share]) => `${((age / longest) * WIDTH).toFixed(1)} ${((1 - share) * (HEIGHT - 4) + 2).toFixed(1)}`).join("L")}`;
   const end = mean.at(-1)!;
   const label = `Of the bytes allocated together, ${percent(end[1])} are still live after ${rough(end[0])}.`;
   return el("figure", { class: "survival" },

@@ -19,7 +19,7 @@ const COLUMNS: { sort: Sort; label: string; title: string; down: boolean }[] = [
   { sort: "rate", label: "Per hour", title: "Theil–Sen slope of the live bytes", down: true },
   { sort: "live", label: "Live", title: "allocated and not freed, at the end", down: true },
   { sort: "count", label: "Blocks", title: "live blocks at the end", down: true },
-  { sort: "allocated", label: "Allocated", title: "allocated in all, freed or not", down: true },
+  { sort: "allocated", label: "Allocated", title: "allocated in the recording, or in the stretch selected in the timeline, freed or not", down: true },
   { sort: "oldest", label: "Oldest", title: "age of the oldest live block known", down: true },
 ];
 const ROW = 46;
@@ -47,6 +47,7 @@ export function drawTable(report: Report, view: View, actions: Omit<DetailAction
   let current = 0;
   let growth = column(report, view.state, "growth");
   let live = column(report, view.state, "live");
+  let allocated = column(report, view.state, "allocated");
   let kept: Uint8Array = new Uint8Array(report.stacks).fill(1);
   const drawn = new Map<number, HTMLElement>();
   const virtual = new Virtualizer<HTMLElement, HTMLElement>({
@@ -70,7 +71,7 @@ export function drawTable(report: Report, view: View, actions: Omit<DetailAction
       cell("rate number", perHour(report.growthPerHour[stack]!)),
       cell("live number", bytes(live[stack]!)),
       cell("count number", count(data.liveCount[stack]!)),
-      cell("allocated number", data.allocatedBytes[stack] ? bytes(data.allocatedBytes[stack]!) : "–"),
+      cell("allocated number", data.allocatedBytes[stack] ? bytes(allocated[stack]!) : "–"),
       cell("oldest number", oldest === oldest ? rough(oldest) : "–"));
   }
 
@@ -122,13 +123,14 @@ export function drawTable(report: Report, view: View, actions: Omit<DetailAction
     current = Math.max(0, stay === undefined ? 0 : order.indexOf(stay));
     growth = column(report, view.state, "growth");
     live = column(report, view.state, "live");
+    allocated = column(report, view.state, "allocated");
     forget();
     grid.setAttribute("aria-rowcount", String(order.length + 1));
     grid.hidden = order.length === 0;
     empty.hidden = order.length > 0;
     empty.textContent = report.stacks ? "No stack matches. Remove a word or a chip above." : "The recording has no stack: nothing was allocated while watched, or nothing could be followed.";
-    // A short list needs no scrolling of its own.
-    grid.classList.toggle("short", order.length * ROW < 420 && view.state.open.length === 0);
+    // A short list needs no scrolling of its own, whatever is open in it.
+    grid.classList.toggle("short", order.length * ROW < 420);
     virtual.setOptions({ ...virtual.options, count: order.length });
     virtual._willUpdate();
     virtual.measure();
@@ -189,7 +191,6 @@ export function drawTable(report: Report, view: View, actions: Omit<DetailAction
   view.on(["sort", "descending"], () => list(false));
   view.on(["stretch"], () => list(true));
   view.on(["open"], () => {
-    grid.classList.toggle("short", order.length * ROW < 420 && view.state.open.length === 0);
     forget();
     virtual._willUpdate();
     paint();

@@ -8,7 +8,7 @@ import { announce, css, el, get } from "./dom";
 import { mix } from "./paint";
 import type { Report } from "./report";
 import { short } from "./text";
-import { bytes, elapsed, signed, tick } from "./units";
+import { bytes, duration, elapsed, signed, tick } from "./units";
 import type { View } from "./view";
 import { heaviest, weigh, WEIGHTS, whole, type Stretch } from "./weights";
 
@@ -161,7 +161,7 @@ export function drawTimeline(report: Report, view: View, reveal: (stack: number)
     plot = new uPlot(options, values as uPlot.AlignedData, box);
     box.classList.toggle("narrow", width < 500);
     mark();
-    lead.textContent = `${bytes(data.total[0]!)} → ${bytes(data.total[last]!)} live in ${elapsed(seconds[last]! - seconds[0]!)}. Coloured: the ${layers.length - 1 || "no"} heaviest by ${WEIGHTS[view.state.weight].what}${show.limit || limit === undefined ? "" : `; the limit of ${bytes(limit)} is not drawn`}.`;
+    lead.textContent = `${bytes(data.total[0]!)} → ${bytes(data.total[last]!)} live in ${duration(seconds[last]! - seconds[0]!)}. Coloured: the ${layers.length - 1 || "no"} heaviest by ${WEIGHTS[view.state.weight].what}${show.limit || limit === undefined ? "" : `; the limit of ${bytes(limit)} is not drawn`}.`;
     lead.append(el("span", { class: "hint" }, " Drag to select a stretch: growth below then means growth within it."));
     drawLegend(order);
   }
@@ -255,7 +255,7 @@ export function drawTimeline(report: Report, view: View, reveal: (stack: number)
 
   draw();
   view.on(["weight"], draw);
-  view.on(["stretch"], () => (view.state.weight === "growth" || view.state.weight === "live" ? draw() : (mark(), drawLegend([...layers].reverse()))));
+  view.on(["stretch"], () => (view.state.weight !== "count" ? draw() : (mark(), drawLegend([...layers].reverse()))));
   view.on(["stack"], () => { drawLegend([...layers].reverse()); plot!.redraw(false); });
   return draw;
 }

@@ -18,7 +18,6 @@ export const signed = (value: number) => (value > 0 ? `+${bytes(value)}` : bytes
 export const perHour = (value: number) => `${signed(Math.abs(value) < 0.5 ? 0 : value)}/h`;
 const grouped = new Intl.NumberFormat("en-US");
 export const count = (value: number) => grouped.format(value);
-export const signedCount = (value: number) => (value > 0 ? `+${count(value)}` : count(value).replace("-", "−"));
 
 /** A share of 1 as percent; what is not nothing never reads as nothing. */
 export function percent(share: number): string {
@@ -62,9 +61,9 @@ export function elapsed(seconds: number): string {
 }
 
 /** A wall-clock time in the reader's own zone, with the zone named. */
-export function wallClock(unixMs: number, withDate: boolean): string {
+export function wallClock(unixMs: number, withDate: boolean, withZone = true): string {
   return new Intl.DateTimeFormat("en-GB", {
     ...(withDate ? { day: "numeric", month: "short", year: "numeric" } : {}),
-    hour: "2-digit", minute: "2-digit", hourCycle: "h23", timeZoneName: "short",
+    hour: "2-digit", minute: "2-digit", hourCycle: "h23", ...(withZone ? { timeZoneName: "short" } : {}),
   }).format(unixMs);
 }

@@ -2,6 +2,8 @@
 
 import { glyph, VERDICTS } from "./classes";
 import { copyButton, el, get } from "./dom";
+import { shortcomings } from "./limits";
+import { onward } from "./onward";
 import type { Report } from "./report";
 import { base, legible, short } from "./text";
 import { bytes, count, duration, perHour, percent, rough, signed, wallClock } from "./units";
@@ -44,12 +46,24 @@ export function ownFrames(report: Report, stack: number, most: number): string[]
   return (own.length ? own : places).slice(0, most).map((place) => short(report.place(place).function, 48));
 }
 
-function limit(report: Report): { length: string; moment: string | undefined } | undefined {
+interface Limit {
+  length: string;
+  /** The wall-clock time, when the recording has one. */
+  moment: string | undefined;
+  /** How early and how late it may be. */
+  range: string | undefined;
+}
+
+function limit(report: Report): Limit | undefined {
   const { data } = report;
-  const seconds = data.verdict.secondsToLimit;
+  const { secondsToLimit: seconds, secondsToLimitInterval: interval } = data.verdict;
   if (seconds === undefined || seconds === null) return undefined;
-  const at = data.startedUnixMs === null ? undefined : data.startedUnixMs + (data.durationSeconds + seconds) * 1000;
-  return { length: rough(seconds), moment: at === undefined ? undefined : wallClock(at, seconds > 20 * 3600) };
+  const end = data.startedUnixMs === null ? undefined : data.startedUnixMs + data.durationSeconds * 1000;
+  const far = Math.max(seconds, interval?.[1] ?? 0) > 20 * 3600;
+  const moment = (after: number, zone: boolean) => (end === undefined ? rough(after) : wallClock(end + after * 1000, far, zone));
+  const [early, late] = interval ?? [seconds, seconds];
+  const [from, to] = [moment(early, false), late === null ? undefined : moment(late, false)];
+  return { length: rough(seconds), moment: end === undefined ? undefined : moment(seconds, true), range: from === to ? undefined : to === undefined ? `${from} at the earliest` : `${from} to ${to}` };
 }
 
 /** The stack that grows the most, when any does. */
@@ -62,7 +76,7 @@ export function sentence(report: Report): string {
   const last = Math.max(0, report.steps - 1);
   const who = subject(report);
   const plural = (of: number, noun: string) => `${count(of)} ${noun}${of === 1 ? "" : "s"}`;
-  const parts = [`${VERDICTS[verdict.name].label} (${percent(verdict.confidencePercent / 100).replace(".0", "")} sure):`];
+  const parts = [`${VERDICTS[verdict.name].label}${verdict.name === "Inconclusive" ? "" : ` (${percent(verdict.confidencePercent / 100).replace(".0", "")} sure)`}:`];
   const { bytesPerHour, stacks, leak } = rateOf(report);
   const live = () => `live memory of ${who} went from ${bytes(data.total[0]!)} to ${bytes(data.total[last]!)}`;
   const outside = verdict.name === "AllocatorRetention" || verdict.name === "OffHeapGrowth";
@@ -74,7 +88,7 @@ export function sentence(report: Report): string {
   const limitAt = limit(report);
   if (limitAt) {
     const most = data.target.memoryLimitBytes;
-    parts.push(`Its memory reaches the ${most ? `${bytes(most)} ` : ""}limit in ${limitAt.length}${limitAt.moment ? `, at ${limitAt.moment}` : ""}.`);
+    parts.push(`Its memory reaches the ${most ? `${bytes(most)} ` : ""}limit in ${limitAt.length}${limitAt.moment ? `, at ${limitAt.moment}` : ""}${limitAt.range ? ` (${limitAt.range})` : ""}.`);
   }
   const top = verdict.name === "LeakLikely" || verdict.name === "GrowthUnexplained" ? (stacks[0] ?? fastest(report)) : undefined;
   const accused = top === undefined ? [] : ownFrames(report, top, 3);
@@ -97,12 +111,14 @@ export function drawVerdict(report: Report) {
   get("verdict").append(
     el("div", { class: "headline" },
       el("h1", { id: "verdict-name" }, glyph(tone), label),
-      confidence(verdict.confidencePercent)),
+      verdict.name !== "Inconclusive" && confidence(verdict.confidencePercent)),
     el("div", { class: "quote" }, el("p", { id: "sentence" }, text), copyButton("Copy", () => text)),
     el("dl", { class: "figures" }, ...figures(report, last)),
   );
-  if (!verdict.reasons.length) return;
-  get("verdict").append(el("h2", { class: "why" }, "Why"), el("ol", { class: "reasons" }, ...verdict.reasons.map((reason) => el("li", {}, legible(reason, 600)))));
+  const why = verdict.reasons.length > 0 && el("div", {}, el("h2", { class: "why" }, "Why"), el("ol", { class: "reasons" }, ...verdict.reasons.map((reason) => el("li", {}, legible(reason, 600)))));
+  get("verdict").append(el("div", { class: "grounds" }, why, shortcomings(report)));
+  const next = onward(report);
+  if (next) get("verdict").append(next);
 }
 
 function confidence(value: number): HTMLElement {
@@ -125,7 +141,7 @@ function figures(report: Report, last: number): HTMLElement[] {
   const memoryLimit = data.target.memoryLimitBytes;
   if (rss != null) out.push(figure("Resident", bytes(rss), memoryLimit ? `${percent(rss / memoryLimit)} of the ${bytes(memoryLimit)} limit` : `${signed(rss - (report.rss[0] ?? rss))} while watched`));
   const limitAt = limit(report);
-  if (limitAt) out.push(figure("Limit reached in", limitAt.length, limitAt.moment ? `at ${limitAt.moment}` : "at the present rate"));
+  if (limitAt) out.push(figure("Limit reached in", limitAt.length, limitAt.moment ? `at ${limitAt.moment}${limitAt.range ? `; ${limitAt.range}` : ""}` : limitAt.range ?? "at the present rate"));
   else out.push(figure("Watched for", duration(data.durationSeconds), `${count(data.snapshotCount)} snapshot${data.snapshotCount === 1 ? "" : "s"}, ${data.mode} mode`));
   return out;
 }

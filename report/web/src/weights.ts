@@ -6,7 +6,7 @@ export type Weight = "growth" | "live" | "allocated" | "count";
 export const WEIGHTS: Record<Weight, { label: string; what: string }> = {
   growth: { label: "Growth", what: "change of live bytes" },
   live: { label: "Live", what: "live bytes" },
-  allocated: { label: "Allocated", what: "bytes allocated in the whole run" },
+  allocated: { label: "Allocated", what: "bytes allocated" },
   count: { label: "Blocks", what: "live blocks at the end of the run" },
 };
 
@@ -19,13 +19,16 @@ export const whole = (report: Report): Stretch => [0, Math.max(0, report.steps -
 /** The weight of every stack; only growth can be negative. */
 export function weigh(report: Report, weight: Weight, [from, to]: Stretch): Float64Array {
   const { data, steps } = report;
-  if (weight === "allocated") return data.allocatedBytes;
+  if (weight === "allocated" && from === 0 && to === Math.max(0, steps - 1)) return data.allocatedBytes;
   if (weight === "count") return data.liveCount;
   const values = new Float64Array(report.stacks);
   if (!steps) return values;
   for (let stack = 0, at = 0; stack < values.length; stack++, at += steps) {
-    values[stack] = data.live[at + to]! - (weight === "growth" ? data.live[at + from]! : 0);
+    values[stack] = data.live[at + to]! - (weight === "live" ? 0 : data.live[at + from]!);
   }
+  if (weight !== "allocated") return values;
+  const freed = data.freed();
+  for (let stack = 0, at = 0; stack < values.length; stack++, at += steps) values[stack]! += freed[at + to]! - freed[at + from]!;
   return values;
 }
 

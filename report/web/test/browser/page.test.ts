@@ -1,7 +1,13 @@
 // The page in a real Chromium, on reports that the real Rust rendered: what a person does with mouse and keyboard.
 
 import assert from "node:assert/strict";
+import { execFileSync } from "node:child_process";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { after, before, test } from "node:test";
+import { fileURLToPath } from "node:url";
+import { gunzipSync } from "node:zlib";
 import type { Page } from "playwright-core";
 import { launch, open, sample, until, type Session } from "./browser.ts";
 
@@ -28,7 +34,7 @@ const bytesOf = (text: string) => parseFloat(text) * 1024 ** ["B", "KiB", "MiB",
 
 test("the first screen is a sentence that goes to the clipboard", () => on("small", async (page) => {
   const text = await page.locator("#sentence").innerText();
-  assert.match(text, /^Leak likely \(\d+\s% sure\): checkout-server \(pid 4711\) leaks [\d.]+ MiB\/h in 3 stacks\. Its memory reaches the 512 MiB limit in \d+ min, at \d\d:\d\d UTC\. Top stack: session_create ← handle_request ← dispatch \(session\.c:88\), \+[\d.]+ MiB\/h\./);
+  assert.match(text, /^Leak likely \(\d+\s% sure\): checkout-server \(pid 4711\) leaks [\d.]+ MiB\/h in 3 stacks\. Its memory reaches the 512 MiB limit in \d+ min, at \d\d:\d\d UTC( \(\d\d:\d\d to \d\d:\d\d\))?\. Top stack: session_create ← handle_request ← dispatch \(session\.c:88\), \+[\d.]+ MiB\/h\./);
   await page.click("#verdict .copy");
   await until(page, `document.querySelector("#verdict .copy").textContent === "Copied"`);
   assert.equal(await page.evaluate(() => navigator.clipboard.readText()), text);
@@ -213,14 +219,60 @@ test("the weight is one choice for timeline, table and flame graph", () => on("s
   await page.click('[data-weight="allocated"]');
   const allocated = (await listed(page)).map((row) => bytesOf(row.allocated));
   assert.deepEqual(allocated, [...allocated].sort((a, b) => b - a));
-  assert.match(await page.locator("#timeline .lead").innerText(), /bytes allocated in the whole run/);
+  assert.match(await page.locator("#timeline .lead").innerText(), /bytes allocated/);
   await page.keyboard.press("f");
-  assert.match(await page.locator("#flame .lead").innerText(), /bytes allocated in the whole run/);
+  assert.match(await page.locator("#flame .lead").innerText(), /bytes allocated/);
+}));
+
+test("what the filter leaves goes away as CSV, folded stacks and a profile", () => on("small", async (page) => {
+  await page.fill("#search", "session_create");
+  await until(page, `document.getElementById("found").textContent.startsWith("2 of 23")`);
+  const take = async (form: string) => {
+    const [download] = await Promise.all([page.waitForEvent("download"), page.click(`[data-take="${form}"]`)]);
+    assert.equal(download.suggestedFilename(), `leakhound-checkout-server-pid-4711.${form}`);
+    return readFileSync((await download.path())!);
+  };
+  const csv = (await take("csv")).toString("utf8").trimEnd().split("\r\n");
+  assert.equal(csv.length, 3);
+  assert.match(csv[1]!, /^\d+,"\w+","session_create","\/src\/checkout\/session\.c",88,/);
+  const folded = (await take("folded")).toString("utf8").trimEnd().split("\n");
+  assert.equal(folded.length, 2);
+  for (const line of folded) assert.match(line, /^[^;]+(;[^;]+)*;session_create;.* \d+$/);
+  const profile = await take("pb.gz");
+  const names = gunzipSync(profile).toString("latin1");
+  for (const name of ["session_create", "/src/checkout/session.c", "growth_space", "inuse_space", "alloc_objects"]) assert.ok(names.includes(name), name);
+  assert.ok(!names.includes("price_cache_put"), "what the filter hides stays");
+  const directory = mkdtempSync(join(tmpdir(), "leakhound-profile-"));
+  try {
+    writeFileSync(join(directory, "taken.pb.gz"), profile);
+    const top = execFileSync("go", ["tool", "pprof", "-top", "-cum", "-unit=B", join(directory, "taken.pb.gz")], { encoding: "utf8", stdio: ["ignore", "pipe", "pipe"], env: { ...process.env, PPROF_TMPDIR: directory } });
+    assert.match(top, /Type: growth_space/);
+    assert.match(top, /100%\s+session_create/);
+  } catch (error) {
+    if (process.env.CI || (error as NodeJS.ErrnoException).code !== "ENOENT") throw error;
+    console.error("skipped: go is not installed, so no other tool read the profile");
+  } finally {
+    rmSync(directory, { recursive: true, force: true });
+  }
+}));
+
+test("the next command is there to be copied", () => on("small", async (page) => {
+  await page.click(".onward summary");
+  const first = page.locator(".onward li").first();
+  assert.match(await first.locator("code").innerText(), /^leakhound run --max-blocks \d+ --duration 20m .* --pid 4711$/);
+  await first.locator(".copy").click();
+  await until(page, `document.querySelector(".onward .copy").textContent === "Copied"`);
+  assert.equal(await page.evaluate(() => navigator.clipboard.readText()), await first.locator("code").innerText());
+  assert.match(await page.locator(".onward").innerText(), /leakhound diff before\.lhr after\.lhr/);
+}));
+
+test("the verdict says beside itself what it cannot tell", () => on("small", async (page) => {
+  assert.match(await page.locator("#verdict .short-of").innerText(), /What was allocated before the probes went on[\s\S]*Lost on the way: /);
+  await page.click("#verdict .short-of a");
+  assert.equal(await page.evaluate(() => document.activeElement!.id), "limits-title");
 }));
 
 test("a damaged file says so instead of staying blank", async () => {
-  const { readFileSync, writeFileSync, rmSync } = await import("node:fs");
-  const { fileURLToPath } = await import("node:url");
   const path = fileURLToPath(sample("damaged"));
   const html = readFileSync(fileURLToPath(sample("small")), "utf8");
   const at = html.indexOf('type="text/plain">') + 4_000;

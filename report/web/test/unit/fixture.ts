@@ -51,6 +51,7 @@ export function packed({ stacks, live, classes = [], facts = {}, columns: extra 
     id: differences(stacks.map((_, i) => 100 + i)),
     cut: zero(),
     live: live.flatMap((series) => differences(series)),
+    freed: live.flatMap((series) => series.map(() => 0)),
     liveCount: zero(), allocatedBytes: zero(), allocatedCount: zero(),
     class: stacks.map((_, i) => CLASSES.indexOf(classes[i] ?? "") + 1),
     growthPerHour: zero(), slopeLow: zero(), slopeHigh: zero(), trend: zero(), growingShare: zero(), deceleration: zero(), survival: zero(),

@@ -44,6 +44,13 @@ test("growth is within the stretch, and the default where anything grew", async 
   assert.deepEqual(heaviest(Float64Array.from([3, -1, 0, 9]), 10), [3, 0]);
 });
 
+test("what was allocated within a stretch is what stayed and what was freed", async () => {
+  const of = await report({ stacks: [["a"], ["b"]], live: [[10, 20, 30], [5, 5, 5]], columns: { freed: [0, 0, 0, 100, 50, 7], allocatedBytes: [30, 162] } });
+  assert.deepEqual(Array.from(weigh(of, "allocated", whole(of))), [30, 162]);
+  assert.deepEqual(Array.from(weigh(of, "allocated", [0, 1])), [10, 50]);
+  assert.deepEqual(Array.from(weigh(of, "allocated", [1, 2])), [10, 7]);
+});
+
 test("the table sorts by any column, ties and unknowns in place", async () => {
   const of = await server();
   const order = (patch: Partial<State>) => Array.from(ordered(of, { ...initial(of), ...patch }, new Uint8Array([1, 1, 1])));

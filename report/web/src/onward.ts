@@ -1,0 +1,66 @@
+// What to do next: the exact commands that follow from this report.
+
+import { copyButton, el } from "./dom";
+import type { Report } from "./report";
+import { duration } from "./units";
+
+export interface Step {
+  why: string;
+  command: string;
+}
+
+/** Lengths of a run that a person would choose, in seconds, as the command line has them. */
+const LENGTHS: [number, string][] = [[60, "1m"], [600, "10m"], [3600, "1h"], [6 * 3600, "6h"], [24 * 3600, "24h"]];
+
+/** Seconds as the command line takes them, in the largest unit that holds them whole. */
+const asTyped = (seconds: number) => (seconds % 3600 === 0 ? `${seconds / 3600}h` : seconds % 60 === 0 ? `${seconds / 60}m` : `${seconds}s`);
+
+/** A word as a shell takes it; nothing when pasting it could do something else. */
+function quoted(word: string): string | undefined {
+  if (/^[\w@%+=:,./-]+$/.test(word)) return word;
+  return /[\u0000-\u001f\u007f-\u009f\u2028-\u202e\u2066-\u2069]/.test(word) ? undefined : `'${word.replaceAll("'", "'\\''")}'`;
+}
+
+/** How to name the same target again. */
+function target({ data }: Report): string {
+  const { container, pids, command, launched } = data.target;
+  if (container !== undefined) return `--container ${quoted(container.slice(0, 12)) ?? "ID"}`;
+  const words = command.split(" ").filter(Boolean).map(quoted);
+  if (launched && words.length && words.every((word) => word !== undefined)) return `-- ${words.join(" ")}`;
+  return pids.length ? `--pid ${pids[0]}` : "--pid PID";
+}
+
+/** The commands, the most useful first. */
+export function stepsOf(report: Report): Step[] {
+  const { data } = report;
+  const whom = target(report);
+  const files = "--recording after.lhr --html after.html";
+  const [, longer] = LENGTHS.find(([seconds]) => seconds >= 3 * data.durationSeconds) ?? LENGTHS.at(-1)!;
+  if (data.source !== "leakhound") {
+    const of = data.target.pids.length ? `--pid ${data.target.pids[0]}` : "--pid PID";
+    return data.mode === "Kernel" ? [] : [{ why: "Frees, the age of blocks and resident memory, which this log does not have", command: `leakhound run --duration ${longer} ${files} ${of}` }];
+  }
+  const steps: Step[] = [];
+  const same = asTyped(Math.max(3, Math.round(data.durationSeconds)));
+  const lost = (name: string) => (data.ledger.find(([key]) => key === name)?.[1] ?? 0) > 0;
+  if (lost("blocksFull")) steps.push({ why: "More room: blocks were lost", command: `leakhound run --max-blocks 8000000 --duration ${same} ${files} ${whom}` });
+  const { name } = data.verdict;
+  if (name === "LeakLikely" || name === "GrowthUnexplained") {
+    steps.push({ why: `After a fix, the same ${duration(data.durationSeconds)} again`, command: `leakhound run --duration ${same} ${files} ${whom}` });
+    steps.push({ why: "What the fix changed; before.lhr is the recording of this run (--recording)", command: "leakhound diff before.lhr after.lhr" });
+  }
+  if (name !== "LeakLikely" || data.verdict.confidencePercent < 90) {
+    steps.push({ why: name === "NoLeakObserved" ? "Slower leaks need longer" : "More snapshots make it surer", command: `leakhound run --duration ${longer} ${files} ${whom}` });
+  }
+  return steps;
+}
+
+/** The commands as a list with copy buttons, closed at first: what leaks comes before what to do. */
+export function onward(report: Report): HTMLElement | undefined {
+  const steps = stepsOf(report);
+  if (!steps.length) return undefined;
+  // Words stay whole: a line must not end within `--pid`.
+  const words = (command: string) => command.split(" ").flatMap((word, at) => [at ? " " : "", el("span", { class: "word" }, word)]);
+  return el("details", { class: "onward" }, el("summary", {}, "Go on: the next commands"),
+    el("ol", {}, ...steps.map(({ why, command }) => el("li", {}, el("span", {}, `${why}:`), el("code", {}, ...words(command)), copyButton("Copy", () => command)))));
+}

@@ -1,0 +1,49 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { csv, folded } from "../../src/exports.ts";
+import { stepsOf } from "../../src/onward.ts";
+import { weigh, whole } from "../../src/weights.ts";
+import { report, server } from "./fixture.ts";
+
+test("folded stacks are one line each, outermost first, and only what weighs something", async () => {
+  const of = await server();
+  assert.equal(folded(of, [0, 1, 2], weigh(of, "live", whole(of))), [
+    "_start;main;config;malloc 7\n",
+    "_start;main;handle;session_new;malloc 30\n",
+    "_start;main;handle;std::for_each;cache_put;std::vector::push_back;malloc 40\n",
+  ].join(""));
+  assert.equal(folded(of, [0, 1, 2], weigh(of, "growth", whole(of))), "_start;main;handle;session_new;malloc 20\n");
+});
+
+test("names cannot become another line, frame or number", async () => {
+  const of = await report({ stacks: [["a;b\nc 7", "#main"], ["x\u2028y", " "], ["a;b\nc 7", "#main"]], live: [[1, 2], [3, 4], [5, 6]] });
+  assert.equal(folded(of, [0, 1, 2], weigh(of, "live", whole(of))), "[unknown];x y 4\n_#main;a:b c_7 8\n");
+});
+
+test("CSV holds what it holds: no formula, no broken row", async () => {
+  const of = await report({ stacks: [["=cmd|' /C calc'!A0", "ma\"in,\n"], ["-1+1"]], live: [[1, 20], [7, 7]], classes: ["Leak", "Plateau"], facts: { because: ["It grew."] } });
+  const rows = csv(of, [0, 1], weigh(of, "growth", whole(of))).trimEnd().split("\r\n");
+  assert.equal(rows.length, 3);
+  assert.equal(rows[0]!.split(",").length, 15);
+  assert.ok(rows[1]!.startsWith(`1,"Leak","'=cmd|' /C calc'!A0","",,`), rows[1]);
+  assert.ok(rows[1]!.endsWith(`"It grew.","'=cmd|' /C calc'!A0 < ma""in,\\u000a"`), rows[1]);
+  assert.match(rows[1]!, /,19,\d+,20,/);
+  assert.ok(rows[2]!.includes(`"'-1+1"`), rows[2]);
+});
+
+test("the next command names the same target and cannot do anything else", async () => {
+  const commands = async (facts: Record<string, unknown>) => stepsOf(await report({ stacks: [["main"]], live: [[1, 2, 3]], facts: { source: "leakhound", ...facts } })).map(({ command }) => command);
+  const leak = { verdict: { name: "LeakLikely", confidencePercent: 95, reasons: [] }, durationSeconds: 90 };
+  assert.deepEqual(await commands({ ...leak, target: { pids: [4711], command: "/srv/app --x" } }), [
+    "leakhound run --duration 90s --recording after.lhr --html after.html --pid 4711",
+    "leakhound diff before.lhr after.lhr",
+  ]);
+  assert.match((await commands({ ...leak, target: { pids: [1], command: "./a b;reboot 'c", launched: true } }))[0]!, / -- \.\/a 'b;reboot' ''\\''c'$/);
+  assert.match((await commands({ ...leak, target: { pids: [1], command: "./a\nreboot", launched: true } }))[0]!, / --pid 1$/);
+  assert.match((await commands({ ...leak, target: { pids: [1], command: "", container: "3f4e1c2b9a77dd" } }))[0]!, / --container 3f4e1c2b9a77$/);
+  assert.deepEqual(await commands({ verdict: { name: "Inconclusive", confidencePercent: 0, reasons: [] }, durationSeconds: 10, target: { pids: [4711], command: "" }, ledger: [["blocksFull", 3]] }), [
+    "leakhound run --max-blocks 8000000 --duration 10s --recording after.lhr --html after.html --pid 4711",
+    "leakhound run --duration 1m --recording after.lhr --html after.html --pid 4711",
+  ]);
+  assert.deepEqual(await commands({ source: "memleak-bcc", target: { pids: [], command: "" }, durationSeconds: 300 }), ["leakhound run --duration 1h --recording after.lhr --html after.html --pid PID"]);
+});
