@@ -1,0 +1,227 @@
+//! What a recording says so far, short enough for a status.
+
+use std::collections::BTreeMap;
+
+use leakhound_crds::{
+    Digest, Finding, Frame, Verdict,
+    digest::MAX_FINDINGS,
+    investigation::status::{Memory, Overhead, WatchedProcess},
+};
+use leakhound_report::{
+    Options,
+    analysis::{self, Analysis, Class, VerdictName},
+    analyze,
+    recording::Recording,
+};
+use sha2::{Digest as _, Sha256};
+
+use crate::container;
+
+/// Most frames of a finding and most characters of a name, as the API admits them.
+const MOST_FRAMES: usize = 24;
+const MOST_CHARACTERS: usize = 200;
+
+/// Counts of the ledger that are no losses.
+const PLAIN: [&str; 9] = [
+    "allocations",
+    "frees",
+    "walksComplete",
+    "framesNamed",
+    "framesWithLine",
+    "modulesMatchedByInode",
+    "unmatchedFrees", // of blocks older than the probes
+    "smallAllocations",
+    "nestedCalls",
+];
+
+/// The memory of the container over the time it was watched.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct MemoryWindow {
+    first: Option<container::Memory>,
+    last: Option<container::Memory>,
+}
+
+impl MemoryWindow {
+    /// Takes in what the cgroup says now. One that is gone says nothing, and what it said last stands.
+    pub(crate) fn note(&mut self, now: Option<container::Memory>) {
+        self.first = self.first.or(now);
+        self.last = now.or(self.last);
+    }
+
+    /// Processes killed for want of memory in that time.
+    pub(crate) fn oom_kills(&self) -> u64 {
+        let kills = |memory: Option<container::Memory>| memory.map_or(0, |memory| memory.oom_kills);
+        kills(self.last).saturating_sub(kills(self.first))
+    }
+
+    fn shown(&self) -> Memory {
+        Memory {
+            start_bytes: self.first.map(|memory| whole(memory.used)),
+            end_bytes: self.last.map(|memory| whole(memory.used)),
+            limit_bytes: self.last.and_then(|memory| memory.limit).map(whole),
+            oom_kills: Some(i32::try_from(self.oom_kills()).unwrap_or(i32::MAX)),
+        }
+    }
+}
+
+/// What the recording does not hold.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Seen {
+    /// What the container's cgroup says.
+    pub(crate) memory: MemoryWindow,
+    /// Programs by process, as the container names them.
+    pub(crate) programs: BTreeMap<u32, String>,
+}
+
+/// Judges a recording as it is.
+pub(crate) fn digest(recording: &Recording, seen: &Seen) -> Digest {
+    let analysis = analyze(recording, &Options::default());
+    let worth_telling: Vec<&analysis::Finding> = analysis
+        .findings
+        .iter()
+        .filter(|finding| {
+            !matches!(finding.class, Class::Plateau | Class::Transient) && finding.last_live_bytes > 0
+        })
+        .collect();
+    let growing = |finding: &&analysis::Finding| matches!(finding.class, Class::Leak | Class::Suspected);
+    let growth: f64 =
+        analysis.findings.iter().filter(growing).map(|finding| finding.growth_bytes_per_hour).sum();
+    let confidence = i32::from(analysis.verdict.confidence_percent);
+    let losses = losses(&analysis);
+    Digest {
+        verdict: verdict(analysis.verdict.name),
+        confidence_percent: confidence,
+        live_bytes: whole(analysis.totals.live_bytes),
+        live_count: whole(analysis.totals.live_count),
+        growth_bytes_per_hour: rounded(growth),
+        findings_omitted: i32::try_from(worth_telling.len().saturating_sub(MAX_FINDINGS)).unwrap_or(i32::MAX),
+        findings: worth_telling
+            .into_iter()
+            .take(MAX_FINDINGS)
+            .map(|finding| shown(finding, confidence))
+            .collect(),
+        events: whole(events(&analysis)),
+        overhead: overhead(&analysis, recording, losses.values().sum()),
+        losses,
+        attach_method: recording.header.host.attach.clone(),
+        processes: processes(recording, &seen.programs),
+        memory: seen.memory.shown(),
+        snapshot_count: i32::try_from(analysis.snapshot_count).unwrap_or(i32::MAX),
+    }
+}
+
+fn verdict(name: VerdictName) -> Verdict {
+    match name {
+        VerdictName::LeakLikely => Verdict::LeakLikely,
+        VerdictName::GrowthUnexplained => Verdict::GrowthUnexplained,
+        VerdictName::AllocatorRetention => Verdict::AllocatorRetention,
+        VerdictName::OffHeapGrowth => Verdict::OffHeapGrowth,
+        VerdictName::NoLeakObserved => Verdict::NoLeakObserved,
+        VerdictName::Inconclusive => Verdict::Inconclusive,
+    }
+}
+
+fn shown(finding: &analysis::Finding, confidence_percent: i32) -> Finding {
+    let oldest = finding.blocks.iter().map(|block| block.age_seconds).fold(f64::NAN, f64::max);
+    Finding {
+        rank: i32::try_from(finding.rank).unwrap_or(i32::MAX),
+        pod_name: None,
+        class: format!("{:?}", finding.class),
+        confidence_percent,
+        outstanding_bytes: whole(finding.live_bytes),
+        outstanding_count: whole(finding.live_count),
+        growth_bytes_per_hour: rounded(finding.growth_bytes_per_hour),
+        oldest_age_seconds: oldest.is_finite().then(|| rounded(oldest)),
+        stack_id: stack_id(&finding.frames),
+        frames: finding.frames.iter().take(MOST_FRAMES).map(frame).collect(),
+        frames_omitted: i32::try_from(finding.frames.len().saturating_sub(MOST_FRAMES)).unwrap_or(i32::MAX),
+    }
+}
+
+fn frame(frame: &analysis::Frame) -> Frame {
+    Frame {
+        function: cut(&frame.function),
+        module: cut(file_name(&frame.module)),
+        file: frame.file.as_deref().map(cut).unwrap_or_default(),
+        line: frame.line.and_then(|line| i32::try_from(line).ok()),
+    }
+}
+
+/// The same for the same calls of the same build, whatever the order in which stacks were seen.
+fn stack_id(frames: &[analysis::Frame]) -> String {
+    let mut hash = Sha256::new();
+    for frame in frames {
+        for part in [&frame.module, &frame.address] {
+            hash.update(part);
+            hash.update([0]);
+        }
+    }
+    format!("{:.16x}", hash.finalize())
+}
+
+fn losses(analysis: &Analysis) -> BTreeMap<String, i64> {
+    let lost = analysis.ledger.iter().filter(|(name, count)| **count > 0 && !PLAIN.contains(&name.as_str()));
+    lost.map(|(name, count)| (name.clone(), whole(*count))).collect()
+}
+
+/// Allocations and frees: known before the end, which alone says how often probes ran.
+fn events(analysis: &Analysis) -> u64 {
+    let counted = ["allocations", "frees", "unmatchedFrees", "smallAllocations"];
+    let sum = counted.iter().filter_map(|name| analysis.ledger.get(*name)).sum();
+    analysis.overhead.events.max(sum)
+}
+
+fn overhead(analysis: &Analysis, recording: &Recording, dropped: i64) -> Overhead {
+    let of_a_core = analysis.overhead.events_per_second * analysis.overhead.probe_nanoseconds / 1e9;
+    let period = recording.header.settings.sample_period_bytes;
+    Overhead {
+        cpu_permille: i32::try_from(rounded(of_a_core * 1000.0)).unwrap_or(i32::MAX),
+        events: whole(events(analysis)),
+        dropped,
+        bytes_per_sample: (period > 0).then(|| whole(period)),
+    }
+}
+
+fn processes(recording: &Recording, programs: &BTreeMap<u32, String>) -> Vec<WatchedProcess> {
+    let header = &recording.header;
+    let allocator =
+        header.allocators.first().map(|allocator| allocator.family.chars().take(32).collect::<String>());
+    let build_id = |path: &str| {
+        let module = recording.modules.iter().find(|module| module.path == path)?;
+        module.build_id.as_ref().map(|id| id.chars().take(64).collect())
+    };
+    let all = header.target.pids.iter().map(|pid| {
+        let program = programs.get(pid).map(String::as_str).unwrap_or_default();
+        WatchedProcess {
+            pid: i32::try_from(*pid).unwrap_or(0),
+            exe: cut(program),
+            build_id: build_id(program),
+            allocator: allocator.clone(),
+        }
+    });
+    all.collect()
+}
+
+fn file_name(path: &str) -> &str {
+    path.rsplit('/').next().unwrap_or(path)
+}
+
+fn cut(text: &str) -> String {
+    text.chars().take(MOST_CHARACTERS).collect()
+}
+
+/// Integers of the API are below 2^53, so that every client reads them exactly.
+const LARGEST: i64 = (1 << 53) - 1;
+
+fn whole(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(LARGEST).min(LARGEST)
+}
+
+#[allow(clippy::cast_possible_truncation, reason = "clamped to what an integer holds exactly")]
+fn rounded(number: f64) -> i64 {
+    let most = LARGEST as f64;
+    if number.is_finite() { number.round().clamp(-most, most) as i64 } else { 0 }
+}
+
+#[cfg(test)]
+mod tests;

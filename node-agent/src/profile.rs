@@ -1,0 +1,142 @@
+//! From a probe's wishes to the tracer's settings. What this version of the tracer cannot do is refused here, with a
+//! sentence for the user, and never ignored.
+
+use std::time::Duration;
+
+use leakhound_crds::{
+    LeakProbeSpec,
+    duration::{self, DurationError},
+    investigation::{
+        Mode,
+        wishes::{AllocatorType, ProcessPolicy, SamplingPolicy},
+    },
+    quantity::QuantityError,
+};
+use leakhound_tracer::{
+    locate::{Choice, Group},
+    settings::{Capacity, Settings},
+};
+use thiserror::Error;
+
+use crate::container::Container;
+
+/// Bytes of kernel memory for one live block, with its share of the tables: [`Capacity`] says so.
+const BYTES_PER_BLOCK: u64 = 110;
+/// Fewer live blocks than this make every program look inconclusive.
+const FEWEST_BLOCKS: u64 = 10_000;
+
+/// A wish that cannot be granted.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub(crate) enum Refusal {
+    /// Not in this version.
+    #[error("mode {0:?} is not in this version of the agent: use mode Heap")]
+    Mode(Mode),
+    /// Not in this version.
+    #[error("the agent finds allocators by itself and cannot be held to one: use allocator type Auto")]
+    Allocator,
+    /// Not in this version.
+    #[error("sampling by bytes is not in this version of the agent: use sampling policy All")]
+    Sampling,
+    /// Kernel memory for next to nothing.
+    #[error("budget.agentMemory is too little to follow a program: give it at least {0}Mi")]
+    Memory(u64),
+    /// Stored before the server's rules.
+    #[error(transparent)]
+    Duration(#[from] DurationError),
+    /// Stored before the server's rules.
+    #[error(transparent)]
+    Quantity(#[from] QuantityError),
+}
+
+/// How to watch, `left` being the part of the duration that was not watched yet.
+pub(crate) fn settings(spec: &LeakProbeSpec, left: Duration) -> Result<Settings, Refusal> {
+    if spec.mode != Mode::Heap {
+        return Err(Refusal::Mode(spec.mode));
+    }
+    let profile = &spec.profile;
+    if profile.allocator.type_ != AllocatorType::Auto || profile.allocator.library.is_some() {
+        return Err(Refusal::Allocator);
+    }
+    if profile.sampling.policy == SamplingPolicy::ByteInterval {
+        return Err(Refusal::Sampling);
+    }
+    let interval = duration::parse(&profile.snapshot_interval)?.max(Duration::from_secs(1));
+    Ok(Settings {
+        duration: left,
+        interval: interval.min(left),
+        capacity: capacity(profile.budget.agent_memory.bytes()?)?,
+        ..Settings::default()
+    })
+}
+
+/// The whole time that a probe is to watch.
+pub(crate) fn duration(spec: &LeakProbeSpec) -> Result<Duration, Refusal> {
+    Ok(duration::parse(&spec.profile.duration)?)
+}
+
+/// The processes of a container that are wanted.
+pub(crate) fn group(spec: &LeakProbeSpec, container: &Container) -> Group {
+    let processes = &spec.profile.processes;
+    Group {
+        folder: container.folder.clone(),
+        choice: match processes.policy {
+            ProcessPolicy::LargestRss => Choice::Largest,
+            ProcessPolicy::All => Choice::All,
+            ProcessPolicy::Init => Choice::First,
+        },
+        most: usize::try_from(processes.max).unwrap_or(1),
+    }
+}
+
+/// As many live blocks as fit into the memory that the kernel side may take, beside tables of fixed size.
+fn capacity(memory: u64) -> Result<Capacity, Refusal> {
+    const MIB: u64 = 1 << 20;
+    let whole = Capacity::default();
+    let tables = u64::from(whole.counters) * 100 + u64::from(whole.stacks) * 840;
+    let blocks = memory.saturating_sub(tables) / BYTES_PER_BLOCK;
+    if blocks < FEWEST_BLOCKS {
+        return Err(Refusal::Memory((tables + FEWEST_BLOCKS * BYTES_PER_BLOCK).div_ceil(MIB)));
+    }
+    Ok(Capacity { blocks: u32::try_from(blocks).unwrap_or(u32::MAX).min(16_000_000), ..whole })
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::fixture::probe;
+
+    use super::*;
+
+    const MINUTE: Duration = Duration::from_mins(1);
+
+    #[test]
+    fn wishes_become_settings() {
+        let mut probe = probe();
+        probe.spec.profile.snapshot_interval = "5s".into();
+        let settings = settings(&probe.spec, MINUTE).unwrap();
+        assert_eq!((settings.duration, settings.interval), (MINUTE, Duration::from_secs(5)));
+        // 256Mi: what the tables leave
+        assert!((2_000_000..2_441_000).contains(&settings.capacity.blocks), "{:?}", settings.capacity);
+    }
+
+    #[test]
+    fn what_is_left_of_the_time_bounds_the_interval() {
+        let mut probe = probe();
+        probe.spec.profile.snapshot_interval = "30s".into();
+        let left = Duration::from_secs(7);
+        assert_eq!(settings(&probe.spec, left).unwrap().interval, left);
+    }
+
+    #[test]
+    fn what_cannot_be_done_is_refused_in_words() {
+        let refused = |change: fn(&mut LeakProbeSpec)| {
+            let mut probe = probe();
+            change(&mut probe.spec);
+            settings(&probe.spec, MINUTE).unwrap_err().to_string()
+        };
+        assert!(refused(|spec| spec.mode = Mode::Kernel).contains("mode Kernel"));
+        assert!(refused(|spec| spec.profile.allocator.type_ = AllocatorType::Custom).contains("Auto"));
+        assert!(refused(|spec| spec.profile.sampling.policy = SamplingPolicy::ByteInterval).contains("All"));
+        assert!(refused(|spec| spec.profile.budget.agent_memory = "1Mi".into()).contains("at least 27Mi"));
+        assert!(refused(|spec| spec.profile.snapshot_interval = "often".into()).contains("often"));
+    }
+}

@@ -1,0 +1,100 @@
+use leakhound_crds::probe::ProbeReason;
+use leakhound_report::recording::{self, Header, Record, Snapshot};
+
+use super::*;
+use crate::outcome::Outcome;
+
+fn header() -> Record {
+    Record::Header(Header { format: recording::FORMAT.into(), ..Header::default() })
+}
+
+fn snapshot(second: u64) -> Record {
+    Record::Snapshot(Snapshot { time_ns: second * 1_000_000_000, ..Snapshot::default() })
+}
+
+#[test]
+fn what_was_written_before_the_agent_died_can_be_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("uid/1.lhr");
+    let mut tape = Tape::start(&path, 1 << 20, 1 << 30);
+    tape.write(&header());
+    (1..=3).for_each(|second| tape.write(&snapshot(second)));
+    std::mem::forget(tape); // killed: nothing is finished
+    let recording = recording::read(fs::File::open(&path).unwrap()).unwrap();
+    assert_eq!(recording.snapshots.len(), 3);
+}
+
+#[test]
+fn what_is_too_large_is_not_kept_and_says_why() {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |most, room| {
+        let path = folder.path().join("1.lhr");
+        let mut tape = Tape::start(&path, most, room);
+        tape.write(&header());
+        (1..=200).for_each(|second| tape.write(&snapshot(second)));
+        (tape.finish(), path.exists())
+    };
+    assert_eq!(write(1 << 20, 1 << 20), (Ok(()), true));
+    assert_eq!(write(2000, 1 << 20), (Err(TapeLoss::TooLarge(2000)), false));
+    assert_eq!(write(1 << 20, 2000), (Err(TapeLoss::SpoolFull), false));
+    let nowhere = Tape::start(Path::new("/proc/nowhere/1.lhr"), 1, 1).finish();
+    assert!(matches!(nowhere, Err(TapeLoss::Disk(_))));
+}
+
+#[test]
+fn a_ticket_survives_and_half_a_ticket_is_none() {
+    let folder = tempfile::tempdir().unwrap();
+    let spool = Spool::open(&folder.path().join("spool"), 1 << 20).unwrap();
+    let entry = spool.entry("6f0c2a52-0000");
+    assert_eq!(entry.ticket(), None);
+    let epoch = |number, watched_ms| Epoch {
+        number,
+        container_id: "containerd://x".into(),
+        watched_ms,
+        lost: None,
+        digest: None,
+    };
+    let outcome = Outcome::now(ProbeReason::Completed, "done");
+    let ticket =
+        Ticket { epochs: vec![epoch(1, 5000), epoch(2, 3000)], outcome: Some(outcome), ..Ticket::default() };
+    entry.save(&ticket).unwrap();
+    assert_eq!(spool.entry("6f0c2a52-0000").ticket(), Some(ticket.clone()));
+    assert_eq!((ticket.watched_ms(), ticket.longest().unwrap().number, ticket.next_epoch()), (8000, 1, 3));
+    fs::write(folder.path().join("spool/6f0c2a52-0000/ticket.json"), "{\"epochs\":[").unwrap();
+    assert_eq!(entry.ticket(), None);
+    entry.remove().unwrap();
+    entry.remove().unwrap();
+    assert_eq!(spool.used(), 0);
+}
+
+#[test]
+fn an_epoch_is_noted_once() {
+    let mut ticket = Ticket::default();
+    assert_eq!(ticket.next_epoch(), 1);
+    let epoch =
+        |watched_ms| Epoch { number: 1, container_id: "x".into(), watched_ms, lost: None, digest: None };
+    ticket.note(epoch(10));
+    ticket.note(epoch(20));
+    assert_eq!((ticket.epochs.len(), ticket.watched_ms(), ticket.next_epoch()), (1, 20, 2));
+}
+
+#[test]
+fn what_belongs_to_no_probe_is_swept_and_what_is_used_is_counted() {
+    let folder = tempfile::tempdir().unwrap();
+    let spool = Spool::open(folder.path(), 1000).unwrap();
+    for (uid, bytes) in [("a", 300), ("b", 400)] {
+        let path = spool.entry(uid).recording(1);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, vec![0; bytes]).unwrap();
+    }
+    assert_eq!((spool.used(), spool.room()), (700, 300));
+    assert_eq!(spool.sweep(&BTreeSet::from(["b".to_owned()])).unwrap(), 1);
+    assert_eq!((spool.used(), spool.room()), (400, 600));
+}
+
+#[test]
+fn a_uid_reaches_nothing_but_its_own_folder() {
+    let folder = tempfile::tempdir().unwrap();
+    let spool = Spool::open(folder.path(), 1000).unwrap();
+    assert_eq!(spool.entry("../../etc").recording(1), folder.path().join("etc/1.lhr"));
+}

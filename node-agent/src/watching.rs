@@ -1,0 +1,145 @@
+//! The tracer on a thread of its own, and what it has recorded so far.
+
+use std::{
+    io,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+use leakhound_report::recording::{Record, Recording};
+use leakhound_tracer::{
+    capabilities::Capabilities,
+    investigation::{InvestigationError, Observer, Plan, Progress, Subject, investigate},
+    locate::Target,
+    settings::Settings,
+};
+use thiserror::Error;
+use tokio::{sync::watch, task::JoinHandle};
+
+use crate::spool::{Tape, TapeLoss};
+
+/// What to trace, and how.
+pub(crate) struct Job {
+    /// The processes.
+    pub(crate) target: Target,
+    /// How.
+    pub(crate) settings: Settings,
+    /// What the node allows.
+    pub(crate) capabilities: Arc<Capabilities>,
+    /// The container's id, for the recording.
+    pub(crate) container_id: String,
+}
+
+/// A tracer at work. Dropping it takes the probes off, as soon as the tracer looks up.
+pub(crate) struct Watching {
+    shared: Arc<Shared>,
+    snapshots: watch::Receiver<usize>,
+    thread: JoinHandle<Ended>,
+}
+
+/// How a tracer ended.
+#[derive(Debug)]
+pub(crate) struct Ended {
+    /// What the tracer says.
+    pub(crate) result: Result<(), WatchError>,
+    /// What became of the file.
+    pub(crate) tape: Result<(), TapeLoss>,
+}
+
+/// A tracer failed.
+#[derive(Debug, Error)]
+pub(crate) enum WatchError {
+    /// It says why.
+    #[error(transparent)]
+    Investigation(#[from] InvestigationError),
+    /// It does not.
+    #[error("the tracer broke down: {0}")]
+    Panic(String),
+}
+
+#[derive(Debug, Default)]
+struct Shared {
+    recording: Mutex<Option<Recording>>,
+    stop: AtomicBool,
+}
+
+impl Watching {
+    /// Begins to trace, into a file as well.
+    pub(crate) fn start(job: Job, mut tape: Tape) -> Self {
+        let shared = Arc::new(Shared::default());
+        let (counted, snapshots) = watch::channel(0);
+        let inside = Arc::clone(&shared);
+        let thread = tokio::task::spawn_blocking(move || {
+            let result = trace(job, &inside, |record| {
+                tape.write(record);
+                if matches!(record, Record::Snapshot(_)) {
+                    counted.send_modify(|count| *count += 1);
+                }
+            });
+            Ended { result: result.map_err(WatchError::from), tape: tape.finish() }
+        });
+        Self { shared, snapshots, thread }
+    }
+
+    /// Asks the tracer to take a last snapshot and to end.
+    pub(crate) fn stop(&self) {
+        self.shared.stop.store(true, Ordering::Relaxed);
+    }
+
+    /// Snapshots taken so far; changes with each.
+    pub(crate) fn snapshots(&self) -> watch::Receiver<usize> {
+        self.snapshots.clone()
+    }
+
+    /// What was recorded so far; `None` before anything was.
+    pub(crate) fn recording(&self) -> Option<Recording> {
+        self.shared.lock().clone()
+    }
+
+    /// Waits for the end; may be dropped and called again.
+    pub(crate) async fn ended(&mut self) -> Ended {
+        match (&mut self.thread).await {
+            Ok(ended) => ended,
+            Err(error) => Ended { result: Err(WatchError::Panic(error.to_string())), tape: Ok(()) },
+        }
+    }
+}
+
+impl Drop for Watching {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+impl Shared {
+    /// Nothing is ever left half done under this lock, so a thread that broke down does not matter.
+    fn lock(&self) -> std::sync::MutexGuard<'_, Option<Recording>> {
+        self.recording.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn push(&self, record: &Record) {
+        let mut recording = self.lock();
+        match (&mut *recording, record) {
+            (Some(recording), record) => recording.push(record.clone()),
+            (none, Record::Header(header)) => *none = Some(Recording::new(header.clone())),
+            (None, _) => {} // the header is always first
+        }
+    }
+}
+
+fn trace(job: Job, shared: &Shared, mut record: impl FnMut(&Record)) -> Result<(), InvestigationError> {
+    let Job { target, settings, capabilities, container_id } = job;
+    let plan = Plan { settings: &settings, capabilities: &capabilities, container: Some(container_id) };
+    let observer = Observer {
+        record: &mut |one: &Record| -> io::Result<()> {
+            shared.push(one);
+            record(one);
+            Ok(())
+        },
+        progress: &mut |_: &Progress| {},
+        stop: &shared.stop,
+    };
+    investigate(Subject::Running(target), &plan, observer)
+}

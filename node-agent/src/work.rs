@@ -1,0 +1,294 @@
+//! The work on one probe, from its order to the operator's receipt.
+//!
+//! ```text
+//! begin -> place -> epoch -> epoch ... -> delivery
+//! ```
+//!
+//! A deleted probe closes `orders`; then everything is taken off and forgotten. When the agent ends, what was seen stays in
+//! the spool for the next one.
+
+mod delivery;
+mod epoch;
+mod pace;
+
+use std::{sync::Arc, time::Duration};
+
+use kube::ResourceExt;
+use leakhound_crds::{LeakProbe, investigation::wishes::OnContainerRestart, probe::ProbeReason};
+use tokio::{
+    sync::{OwnedSemaphorePermit, TryAcquireError, watch},
+    time::Instant,
+};
+
+use crate::{
+    clock,
+    context::Context,
+    decision::{self, Begin, Wish},
+    outcome::Outcome,
+    spool::{Entry, Ticket},
+    status::{Upload, Word, Writer, Written},
+};
+
+use epoch::End;
+
+/// Orders for one probe: the probe as the API has it. Closed when it is deleted.
+pub(crate) type Orders = watch::Receiver<Arc<LeakProbe>>;
+
+/// Longest wait for a container to be started again: the kubelet's own back-off is five minutes.
+const RESTART: Duration = Duration::from_mins(6);
+
+/// The work on one probe.
+struct Work {
+    context: Context,
+    orders: Orders,
+    /// The order that is being followed.
+    probe: Arc<LeakProbe>,
+    writer: Writer,
+    entry: Entry,
+    ticket: Ticket,
+    deadline: Instant,
+}
+
+/// How watching was left.
+enum Left {
+    /// With a result, or a reason for none.
+    Ended(Outcome),
+    /// The probe is not wanted any more.
+    Deleted,
+    /// The agent ends.
+    Drained,
+}
+
+/// Works on a probe until it is over, deleted, or the agent ends.
+pub(crate) async fn work(context: Context, orders: Orders) {
+    let probe = orders.borrow().clone();
+    let entry = context.spool.entry(&probe.uid().unwrap_or_default());
+    let ticket = entry.ticket();
+    let now = clock::now();
+    let begin = decision::begin(&probe, ticket.as_ref(), &context.speaker.run, now);
+    let writer = Writer::new(
+        context.api.clone(),
+        context.metrics.clone(),
+        context.speaker.clone(),
+        probe.as_ref().clone(),
+    );
+    let deadline = deadline(&probe);
+    let ticket = ticket.unwrap_or_default();
+    let mut work = Work { context, orders, probe, writer, entry, ticket, deadline };
+    let left = match begin {
+        Begin::Nothing => return,
+        Begin::Finish(outcome) => Left::Ended(outcome),
+        Begin::Watch { left, again } => {
+            tracing::info!(probe = %work.probe.name_any(), ?left, again, "begun");
+            work.watch(left, again).await
+        }
+    };
+    match left {
+        Left::Ended(outcome) => work.deliver(outcome).await,
+        Left::Deleted => work.forget(),
+        Left::Drained => work.keep(),
+    }
+}
+
+/// The deadline on our own clock, which nobody sets: once read, it stands whatever happens to the time of day.
+fn deadline(probe: &LeakProbe) -> Instant {
+    let left = probe.spec.deadline_time.0.duration_since(clock::now());
+    Instant::now() + Duration::try_from(left).unwrap_or_default()
+}
+
+impl Work {
+    /// Watches the container, and those that follow it, until the time is up or something ends it.
+    async fn watch(&mut self, mut left: Duration, again: bool) -> Left {
+        let accepted =
+            if again { "an agent goes on that was not the first" } else { "accepted by the agent" };
+        if self.say(ProbeReason::Pending, accepted).await == Written::ProbeGone {
+            return Left::Deleted;
+        }
+        loop {
+            let place = match self.place().await {
+                Ok(place) => place,
+                Err(left) => return left,
+            };
+            let before = self.ticket.watched_ms();
+            let end = self.epoch(left).await;
+            drop(place);
+            left =
+                left.saturating_sub(Duration::from_millis(self.ticket.watched_ms().saturating_sub(before)));
+            let ended = |reason, message: &str| Left::Ended(Outcome::now(reason, message));
+            match end {
+                End::Deleted => return Left::Deleted,
+                End::Drained => return Left::Drained,
+                End::Failed(outcome) => return Left::Ended(outcome),
+                End::Stopped => return ended(ProbeReason::StoppedEarly, "stopped"),
+                End::Deadline => {
+                    return ended(
+                        ProbeReason::DeadlineExceeded,
+                        "the deadline came before all of the time was watched",
+                    );
+                }
+                End::Time => return ended(ProbeReason::Completed, "all of the time was watched"),
+                End::NextContainer if left < Duration::from_secs(1) => {
+                    return ended(ProbeReason::Completed, "all of the time was watched");
+                }
+                End::NextContainer => {}
+                End::TargetGone { oom_kills, pod_folder } => {
+                    let gone = gone(oom_kills);
+                    match self.probe.spec.profile.on_container_restart {
+                        OnContainerRestart::Finish => return ended(ProbeReason::TargetGone, &gone),
+                        OnContainerRestart::Fail => {
+                            let message = format!("{gone}; onContainerRestart is Fail");
+                            self.ticket.epochs.clear();
+                            return ended(ProbeReason::AgentError, &message);
+                        }
+                        OnContainerRestart::Follow => {
+                            match self.next_container(&gone, pod_folder.as_deref()).await {
+                                Ok(()) => {}
+                                Err(left) => return left,
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    /// Waits for a place among the containers that may be watched at a time.
+    async fn place(&mut self) -> Result<OwnedSemaphorePermit, Left> {
+        match Arc::clone(&self.context.places).try_acquire_owned() {
+            Ok(place) => return Ok(place),
+            Err(TryAcquireError::NoPermits | TryAcquireError::Closed) => {}
+        }
+        let most = self.context.most;
+        let message =
+            format!("waiting: this node watches {most} containers at a time, and all places are taken");
+        self.say(ProbeReason::Pending, &message).await;
+        let place = Arc::clone(&self.context.places).acquire_owned();
+        tokio::pin!(place);
+        let waiting = self.context.metrics.waiting.clone();
+        waiting.inc();
+        let result = loop {
+            tokio::select! {
+                place = &mut place => match place {
+                    Ok(place) => break Ok(place),
+                    Err(_closed) => break Err(Left::Drained),
+                },
+                left = interruption(&mut self.orders, &mut self.probe, &mut self.writer, self.deadline, &self.context) => {
+                    if let Some(left) = left {
+                        break Err(left);
+                    }
+                }
+            }
+        };
+        waiting.dec();
+        result
+    }
+
+    /// Waits for the operator to name the container that comes after one that ended.
+    async fn next_container(&mut self, gone: &str, pod_folder: Option<&std::path::Path>) -> Result<(), Left> {
+        let old = self.probe.spec.container_id.clone();
+        self.say(ProbeReason::Running, &format!("{gone}; waiting for the container to be started again"))
+            .await;
+        let patience = Instant::now() + RESTART;
+        let ended = || Left::Ended(Outcome::now(ProbeReason::TargetGone, gone));
+        loop {
+            tokio::select! {
+                left = interruption(&mut self.orders, &mut self.probe, &mut self.writer, self.deadline, &self.context) => {
+                    match left {
+                        Some(left) => return Err(left),
+                        None if self.probe.spec.container_id != old => return Ok(()),
+                        None => {}
+                    }
+                }
+                () = tokio::time::sleep(Duration::from_secs(1)) => {
+                    if pod_folder.is_some_and(|folder| !folder.exists()) || Instant::now() >= patience {
+                        return Err(ended());
+                    }
+                }
+            }
+        }
+    }
+
+    /// Says something about the probe with the numbers that are known.
+    async fn say(&mut self, reason: ProbeReason, message: &str) -> Written {
+        let word = self.word(reason, message, None);
+        self.writer.say(&word).await
+    }
+
+    fn word(&self, reason: ProbeReason, message: &str, upload: Option<Upload>) -> Word {
+        let fresh = leakhound_crds::LeakProbeStatus::default();
+        let before = self.probe.status.as_ref().unwrap_or(&fresh);
+        let kept = self.ticket.longest().and_then(|epoch| epoch.digest.as_ref()?.to_text().ok());
+        // after a move to another pod only the status knows what was seen before
+        let (digest, watched) = if kept.is_some() {
+            (kept, Duration::from_millis(self.ticket.watched_ms()))
+        } else {
+            let told = before.coverage_seconds.and_then(|seconds| u64::try_from(seconds).ok()).unwrap_or(0);
+            (before.digest.clone(), Duration::from_secs(told))
+        };
+        Word {
+            generation: self.probe.metadata.generation,
+            reason,
+            message: message.to_owned(),
+            start_time: self.ticket.start_time.clone().or_else(|| before.start_time.clone()),
+            last_snapshot: self.ticket.last_snapshot.clone().or_else(|| before.last_snapshot_time.clone()),
+            watched,
+            digest,
+            upload,
+        }
+    }
+
+    /// The probe is not wanted any more.
+    fn forget(self) {
+        tracing::info!(probe = %self.probe.name_any(), "deleted: forgotten");
+        if let Err(error) = self.entry.remove() {
+            tracing::warn!(%error, "what was kept of a deleted probe stays");
+        }
+    }
+
+    /// The next agent goes on with it.
+    fn keep(self) {
+        tracing::info!(probe = %self.probe.name_any(), "left to the next agent");
+        self.save();
+    }
+
+    fn save(&self) {
+        if let Err(error) = self.entry.save(&self.ticket) {
+            tracing::warn!(probe = %self.probe.name_any(), %error, "what was seen would not survive a restart of the agent");
+        }
+    }
+}
+
+/// Waits for a new order, the deadline, or the agent's end; `None` when it is still to be watched.
+async fn interruption(
+    orders: &mut Orders,
+    probe: &mut Arc<LeakProbe>,
+    writer: &mut Writer,
+    deadline: Instant,
+    context: &Context,
+) -> Option<Left> {
+    tokio::select! {
+        changed = orders.changed() => {
+            if changed.is_err() {
+                return Some(Left::Deleted);
+            }
+            *probe = orders.borrow_and_update().clone();
+            writer.update(probe);
+            (decision::wish(probe) == Wish::Stop)
+                .then(|| Left::Ended(Outcome::now(ProbeReason::StoppedEarly, "stopped while nothing was watched")))
+        }
+        () = tokio::time::sleep_until(deadline) => {
+            let message = "the deadline passed while nothing could be watched";
+            Some(Left::Ended(Outcome::now(ProbeReason::DeadlineExceeded, message)))
+        }
+        () = context.drain.cancelled() => Some(Left::Drained),
+    }
+}
+
+fn gone(oom_kills: u64) -> String {
+    match oom_kills {
+        0 => "the container ended".to_owned(),
+        _ => format!(
+            "the container ended, after the kernel killed {oom_kills} of its processes for want of memory (OOM)"
+        ),
+    }
+}

@@ -1,0 +1,241 @@
+//! One stretch of watching one container without a gap.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use kube::ResourceExt;
+use leakhound_crds::{Time, probe::ProbeReason};
+use leakhound_report::{amount, recording::Recording};
+use leakhound_tracer::{locate::Target, process::ProcessId};
+use tokio::time::Instant;
+
+use super::{Work, pace::Pace};
+use crate::{
+    clock,
+    container::{self, Container, Wanted},
+    decision::{self, Wish},
+    digest::{Seen, digest},
+    outcome::{self, Outcome},
+    preflight, profile,
+    spool::{Epoch, Tape},
+    status::Written,
+    watching::{Ended, Job, WatchError, Watching},
+};
+
+/// How an epoch ended.
+#[derive(Debug, PartialEq)]
+pub(super) enum End {
+    /// All of its time was watched.
+    Time,
+    /// The operator wants it stopped.
+    Stopped,
+    /// The deadline passed.
+    Deadline,
+    /// The operator names another container.
+    NextContainer,
+    /// The container's processes are gone.
+    TargetGone {
+        /// How many the kernel killed for want of memory.
+        oom_kills: u64,
+        /// Where its pod is, to see whether that is gone too.
+        pod_folder: Option<PathBuf>,
+    },
+    /// It could not be watched, or not any longer.
+    Failed(Outcome),
+    /// The probe was deleted.
+    Deleted,
+    /// The agent ends.
+    Drained,
+}
+
+/// A container that is there and can be watched.
+struct Ready {
+    container: Container,
+    job: Job,
+    seen: Seen,
+}
+
+impl Work {
+    /// Proves the container and watches it for at most `left`.
+    pub(super) async fn epoch(&mut self, left: Duration) -> End {
+        let (work, probe) = (self.context.clone(), Arc::clone(&self.probe));
+        let prepared = tokio::task::spawn_blocking(move || {
+            prepare(&work.cgroup_root, &probe.spec, left, &work.capabilities)
+        });
+        let mut ready = match prepared.await {
+            Ok(Ok(ready)) => ready,
+            Ok(Err(outcome)) => return End::Failed(outcome),
+            Err(panic) => return End::Failed(Outcome::now(ProbeReason::AgentError, panic.to_string())),
+        };
+        let number = self.ticket.next_epoch();
+        let tape = Tape::start(
+            &self.entry.recording(number),
+            self.context.recording_bytes,
+            self.context.spool.room(),
+        );
+        self.context.metrics.watched.inc();
+        let watching = Watching::start(ready.job, tape);
+        let mut epoch = Epoch {
+            number,
+            container_id: self.probe.spec.container_id.clone(),
+            watched_ms: 0,
+            lost: None,
+            digest: None,
+        };
+        let (noted, ended) = self.follow(watching, &ready.container, &mut ready.seen, &mut epoch).await;
+        self.context.metrics.watched.dec();
+        epoch.lost = ended.tape.err().map(|loss| loss.to_string());
+        if epoch.digest.is_some() {
+            self.ticket.note(epoch);
+        }
+        self.save();
+        match (ended.result, noted) {
+            (_, Some(End::Deleted)) => End::Deleted,
+            (Err(WatchError::Investigation(error)), _) => End::Failed(outcome::of_tracer(&error)),
+            (Err(error), _) => End::Failed(Outcome::now(ProbeReason::AgentError, error.to_string())),
+            (Ok(()), Some(end)) => end,
+            (Ok(()), None) => End::Time,
+        }
+    }
+
+    /// Lets the tracer work, says how it goes, and ends it when it is time to.
+    async fn follow(
+        &mut self,
+        mut watching: Watching,
+        container: &Container,
+        seen: &mut Seen,
+        epoch: &mut Epoch,
+    ) -> (Option<End>, Ended) {
+        let mut noted: Option<End> = None;
+        let mut pace = Pace::default();
+        let mut snapshots = watching.snapshots();
+        let mut beats = tokio::time::interval(Duration::from_secs(1));
+        beats.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let ended = loop {
+            let stopping = noted.is_some();
+            tokio::select! {
+                ended = watching.ended() => break ended,
+                _ = beats.tick() => {
+                    // a group that is gone says nothing, so it is asked while it is there
+                    seen.memory.note(container::memory(&container.folder));
+                    let taken = *snapshots.borrow_and_update();
+                    if !stopping && pace.is_due(taken, Instant::now()) {
+                        pace.spoke(taken, Instant::now());
+                        if self.tell(&watching, seen, epoch).await == Written::ProbeGone {
+                            noted = Some(End::Deleted);
+                            watching.stop();
+                        }
+                    }
+                }
+                end = self.interrupted(epoch), if !stopping => {
+                    if let Some(end) = end {
+                        noted = Some(end);
+                        watching.stop();
+                    }
+                }
+            }
+        };
+        seen.memory.note(container::memory(&container.folder));
+        let recording = watching.recording();
+        if let Some(recording) = recording.filter(|recording| !recording.snapshots.is_empty()) {
+            let exited = recording.end.as_ref().is_some_and(|end| end.reason == "targetExited");
+            if exited && noted != Some(End::Deleted) {
+                let (oom_kills, pod_folder) = (seen.memory.oom_kills(), container.pod_folder.clone());
+                noted = Some(End::TargetGone { oom_kills, pod_folder });
+            }
+            self.judge(recording, seen, epoch).await;
+        }
+        (noted, ended)
+    }
+
+    /// Waits for a reason to end; `None` when the order changed in nothing that matters.
+    async fn interrupted(&mut self, epoch: &Epoch) -> Option<End> {
+        tokio::select! {
+            changed = self.orders.changed() => {
+                if changed.is_err() {
+                    return Some(End::Deleted);
+                }
+                self.probe = self.orders.borrow_and_update().clone();
+                self.writer.update(&self.probe);
+                match decision::wish(&self.probe) {
+                    Wish::Stop => Some(End::Stopped),
+                    Wish::Watch(id) if id != epoch.container_id => Some(End::NextContainer),
+                    Wish::Watch(_) => None,
+                }
+            }
+            () = tokio::time::sleep_until(self.deadline) => Some(End::Deadline),
+            () = self.context.drain.cancelled() => Some(End::Drained),
+        }
+    }
+
+    /// Judges what was recorded so far, keeps it, and says it.
+    async fn tell(&mut self, watching: &Watching, seen: &Seen, epoch: &mut Epoch) -> Written {
+        let Some(recording) = watching.recording() else { return Written::Failed };
+        self.judge(recording, seen, epoch).await;
+        self.ticket.note(epoch.clone());
+        self.save();
+        let message = progress(epoch);
+        self.say(ProbeReason::Running, &message).await
+    }
+
+    async fn judge(&mut self, recording: Recording, seen: &Seen, epoch: &mut Epoch) {
+        let now = clock::now();
+        let watched = Duration::from_nanos(recording.duration_ns());
+        epoch.watched_ms = u64::try_from(watched.as_millis()).unwrap_or(u64::MAX);
+        self.ticket.start_time.get_or_insert_with(|| Time(now.checked_sub(watched).unwrap_or(now)));
+        self.ticket.last_snapshot = Some(Time(now));
+        let seen = seen.clone();
+        match tokio::task::spawn_blocking(move || digest(&recording, &seen)).await {
+            Ok(digest) => epoch.digest = Some(digest),
+            Err(error) => {
+                tracing::error!(probe = %self.probe.name_any(), %error, "the numbers could not be judged");
+            }
+        }
+    }
+}
+
+/// Everything that must hold before a probe goes on.
+fn prepare(
+    cgroup_root: &Path,
+    spec: &leakhound_crds::LeakProbeSpec,
+    left: Duration,
+    capabilities: &Arc<leakhound_tracer::capabilities::Capabilities>,
+) -> Result<Ready, Outcome> {
+    if let Some(obstacle) = preflight::obstacle(capabilities) {
+        return Err(Outcome::now(ProbeReason::UnsupportedKernel, obstacle));
+    }
+    let refused = |refusal: profile::Refusal| Outcome::now(ProbeReason::AgentError, refusal.to_string());
+    let settings = profile::settings(spec, left).map_err(refused)?;
+    let wanted = Wanted::new(&spec.pod_uid, spec.static_pod_hash.as_deref(), &spec.container_id);
+    let found = wanted.and_then(|wanted| Ok((container::find(cgroup_root, &wanted)?, wanted.id)));
+    let (container, container_id) = found.map_err(|error| outcome::of_container(&error))?;
+    let target = Target::Group(profile::group(spec, &container));
+    let (processes, _) = target.processes().map_err(|error| outcome::of_tracer(&error.into()))?;
+    let pids: Vec<u32> = processes.iter().map(|id| id.pid).collect();
+    if let Some(sandbox) = container::sandbox(Path::new("/proc"), &pids) {
+        return Err(outcome::of_sandbox(sandbox));
+    }
+    let mut seen = Seen { programs: processes.iter().filter_map(program).collect(), ..Seen::default() };
+    seen.memory.note(container::memory(&container.folder));
+    let job = Job { target, settings, capabilities: Arc::clone(capabilities), container_id };
+    Ok(Ready { container, job, seen })
+}
+
+fn program(id: &ProcessId) -> Option<(u32, String)> {
+    let path = fs::read_link(format!("/proc/{}/exe", id.pid)).ok()?;
+    Some((id.pid, path.to_string_lossy().into_owned()))
+}
+
+fn progress(epoch: &Epoch) -> String {
+    let Some(digest) = &epoch.digest else { return "watching".to_owned() };
+    let live = amount::bytes(u64::try_from(digest.live_bytes).unwrap_or(0));
+    let restarts = match epoch.number {
+        1 => String::new(),
+        number => format!(", after {} restarts", number - 1),
+    };
+    format!("{} snapshots, {live} live in {} blocks{restarts}", digest.snapshot_count, digest.live_count)
+}
