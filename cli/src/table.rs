@@ -126,7 +126,7 @@ pub(crate) fn stack_lines(frames: &[Frame]) -> Vec<String> {
     let mut folded = 0;
     for (index, frame) in frames.iter().enumerate() {
         // the first is the title, whatever it is
-        if index > 0 && is_runtime(frame) {
+        if index > 0 && is_runtime(frame, folded > 0) {
             folded += 1;
             continue;
         }
@@ -153,7 +153,8 @@ fn fold(lines: &mut Vec<String>, folded: &mut usize) {
 }
 
 /// What surrounds every program of a language and tells nothing about this one: start-up, panics, iterator plumbing.
-fn is_runtime(frame: &Frame) -> bool {
+/// `calls_runtime` says that the frame that it calls was such a one.
+fn is_runtime(frame: &Frame, calls_runtime: bool) -> bool {
     const START_UP: [&str; 9] = [
         "_start",
         "__libc_start_main",
@@ -165,11 +166,14 @@ fn is_runtime(frame: &Frame) -> bool {
         "clone",
         "__clone",
     ];
+    const LIBC: [&str; 4] = ["libc.so.", "libc.musl-", "ld-linux", "ld-musl-"];
     let rust = |file: &str| file.starts_with("/rustc/") || file.contains("/rustlib/src/rust/library/");
     START_UP.contains(&frame.function.as_str())
         || frame.file.as_deref().is_some_and(rust)
         || frame.function.starts_with("std::rt::")
-        || frame.function == "main" && frame.file.is_none()
+        || LIBC.iter().any(|name| file_name(&frame.module).starts_with(name))
+        // what Rust's compiler writes, and not a program's own
+        || calls_runtime && frame.function == "main" && frame.file.is_none()
 }
 
 fn line(frame: &Frame) -> String {
@@ -317,10 +321,15 @@ mod tests {
             line: file.map(|_| 7),
             ..Frame::default()
         };
-        assert!(is_runtime(&frame("__libc_start_call_main", None)));
-        assert!(is_runtime(&frame("call_once<..>", Some("/rustc/abc/library/core/src/ops/function.rs"))));
-        assert!(!is_runtime(&frame("main", Some("src/main.rs"))));
-        assert!(!is_runtime(&frame("restart_thread", None)));
+        assert!(is_runtime(&frame("__libc_start_call_main", None), false));
+        assert!(is_runtime(&frame("call_once<..>", Some("/rustc/abc/library/core/src/ops/function.rs")), false));
+        assert!(!is_runtime(&frame("main", Some("src/main.rs")), true));
+        assert!(!is_runtime(&frame("restart_thread", None), true));
+        assert!(is_runtime(&frame("main", None), true), "the one that calls std::rt::lang_start");
+        assert!(!is_runtime(&frame("main", None), false), "that of a program without debug information");
+        let libc = Frame { module: "/lib/libc.so.6".into(), ..frame("libc.so.6+0x2724a", None) };
+        assert!(is_runtime(&libc, false));
+        assert!(!is_runtime(&Frame { module: "/lib/libcurl.so.4".into(), ..libc }, false));
     }
 
     #[test]

@@ -116,15 +116,47 @@ fn finding(
     }
 }
 
-/// The most suspicious first: by class, then by growth, then by live bytes.
+/// The most suspicious first; of alike ones the fastest first while they grow, the largest first once they have settled.
 fn rank(findings: &mut [Finding]) {
     findings.sort_by(|a, b| {
+        let (suspicion, by_live) = (suspicion(a), b.live_bytes.cmp(&a.live_bytes));
         let by_growth = b.growth_bytes_per_hour.total_cmp(&a.growth_bytes_per_hour);
-        let by_live = b.live_bytes.cmp(&a.live_bytes);
-        a.class.cmp(&b.class).then(by_growth).then(by_live).then(a.stack_id.cmp(&b.stack_id))
+        let within = if suspicion.grows() { by_growth.then(by_live) } else { by_live.then(by_growth) };
+        suspicion.cmp(&self::suspicion(b)).then(within).then(a.stack_id.cmp(&b.stack_id))
     });
     for (at, finding) in findings.iter_mut().enumerate() {
         finding.rank = at + 1;
+    }
+}
+
+/// How much a person should care, the most first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Suspicion {
+    Leak,
+    Suspected,
+    /// Grows, and no rule says why.
+    Unclear,
+    Jumped,
+    Slowing,
+    Settled,
+    Gone,
+}
+
+impl Suspicion {
+    fn grows(self) -> bool {
+        self < Self::Settled
+    }
+}
+
+fn suspicion(finding: &Finding) -> Suspicion {
+    match finding.class {
+        Class::Leak => Suspicion::Leak,
+        Class::Suspected => Suspicion::Suspected,
+        Class::Inconclusive if finding.growth_bytes_per_hour > 0.0 => Suspicion::Unclear,
+        Class::Step => Suspicion::Jumped,
+        Class::Saturating => Suspicion::Slowing,
+        Class::Plateau | Class::Sawtooth | Class::Inconclusive => Suspicion::Settled,
+        Class::Transient => Suspicion::Gone,
     }
 }
 

@@ -41,7 +41,21 @@ const CHECKS: &[(&str, Check)] = &[
 /// The class of a stack.
 pub(super) fn classify(o: &Observation<'_>) -> Decision {
     CHECKS.iter().find_map(|(_, check)| check(o)).unwrap_or_else(|| {
-        let because = "It changed in a way that fits no pattern well enough.".to_owned();
+        let (from, to) = o.ends();
+        let because = if to > from {
+            format!(
+                "It grew from {} to {}, in {} of the steps between snapshots: neither steadily nor in any way that explains it.",
+                bytes(from),
+                bytes(to),
+                amount::percent(o.growing_share)
+            )
+        } else {
+            format!(
+                "It went from {} to {}, neither steadily nor in any way that explains it.",
+                bytes(from),
+                bytes(to)
+            )
+        };
         decision(o, Class::Inconclusive, because)
     })
 }

@@ -108,6 +108,14 @@ const COUNTS: &[(&str, u8, [&str; 2])] = &[
             "stacks of the log were left out to keep memory bounded",
         ],
     ),
+    (
+        "otherRunInLog",
+        0,
+        [
+            "other run is in the log, and only the longest was judged",
+            "other runs are in the log, and only the longest was judged",
+        ],
+    ),
     ("stackInformationLost", 5, ["stack of the log has no frames", "stacks of the log have no frames"]),
     (
         "stackDamagedInLog",
