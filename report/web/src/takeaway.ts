@@ -33,7 +33,7 @@ export function drawTakeaway(report: Report, view: View, order: () => Uint32Arra
     });
     return button;
   });
-  get("tools").append(el("div", { class: "takeaway", role: "group", "aria-label": "Take these stacks away" }, el("span", {}, "Take these away:"), ...buttons, say));
+  get("found").after(el("div", { class: "takeaway", role: "group", "aria-label": "Take these stacks away" }, say, el("span", {}, "Take these away:"), ...buttons));
 }
 
 function save(blob: Blob, name: string) {

@@ -62,7 +62,7 @@ export function drawTools(report: Report, view: View): (filtered: Filtered) => v
     chips.append(select);
   }
 
-  get("tools").append(el("div", { class: "line" }, search, weights), chips, found);
+  get("tools").append(el("div", { class: "line" }, search, weights), chips, el("div", { class: "outcome" }, found));
 
   const press = () => {
     for (const button of [...weights.children, ...chips.querySelectorAll("button")] as HTMLElement[]) {

@@ -37,7 +37,7 @@ for (const [condition, options] of Object.entries(CONDITIONS)) {
     for (const [at, section] of SECTIONS.entries()) {
       await page.locator(`#${section}`).screenshot({ path: join(into, `${name}-${condition}-${at + 1}-${section}.png`) });
     }
-    if (condition === "light") await page.pdf({ path: join(into, `${name}.pdf`), format: "A4" });
+    if (condition === "light") await page.pdf({ path: join(into, `${name}.pdf`), format: "A4", margin: { top: "12mm", bottom: "12mm", left: "12mm", right: "12mm" } });
     await page.close();
   }
   for (const complaint of session.complaints) console.error(complaint);
