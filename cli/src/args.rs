@@ -149,7 +149,7 @@ pub(crate) struct Outputs {
     /// Show the allocator's own frames too
     #[arg(long)]
     pub(crate) all_frames: bool,
-    /// End with exit status 3 when the verdict is at least this bad
+    /// End with exit status 3 when a stack is at least this bad, unless the run is inconclusive
     #[arg(long, value_name = "WHAT", value_enum)]
     pub(crate) fail_on: Option<FailOn>,
 }

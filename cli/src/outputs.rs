@@ -3,7 +3,7 @@
 use anyhow::{Context, Result};
 use leakhound_report::{
     Options,
-    analysis::{Analysis, Class},
+    analysis::{Analysis, Class, VerdictName},
     analyze, folded, pprof,
     recording::Recording,
 };
@@ -107,7 +107,9 @@ fn judge(analysis: &Analysis, fail_on: Option<FailOn>) -> Outcome {
         Some(FailOn::Leak) => &[Class::Leak],
         Some(FailOn::Suspected) => &[Class::Leak, Class::Suspected],
     };
-    match analysis.findings.iter().any(|finding| worst.contains(&finding.class)) {
+    // what a run was too short or too lossy to tell fails nobody's pipeline
+    let trusted = analysis.verdict.name != VerdictName::Inconclusive;
+    match trusted && analysis.findings.iter().any(|finding| worst.contains(&finding.class)) {
         true => Outcome::Found,
         false => Outcome::Worked,
     }

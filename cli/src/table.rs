@@ -322,7 +322,10 @@ mod tests {
             ..Frame::default()
         };
         assert!(is_runtime(&frame("__libc_start_call_main", None), false));
-        assert!(is_runtime(&frame("call_once<..>", Some("/rustc/abc/library/core/src/ops/function.rs")), false));
+        assert!(is_runtime(
+            &frame("call_once<..>", Some("/rustc/abc/library/core/src/ops/function.rs")),
+            false
+        ));
         assert!(!is_runtime(&frame("main", Some("src/main.rs")), true));
         assert!(!is_runtime(&frame("restart_thread", None), true));
         assert!(is_runtime(&frame("main", None), true), "the one that calls std::rt::lang_start");
