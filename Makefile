@@ -58,14 +58,19 @@ score: build ## Record and judge the planted programs: precision and recall; ONL
 	cargo build --quiet --package leakhound-report --example score
 	$(SUDO) env PATH="$$PATH" HOME="$$HOME" $(TARGET)/debug/examples/score --recordings '$(INTO)' --only '$(ONLY)'
 
-.PHONY: cluster cluster-down
-cluster: setup-cluster ## Bring up a real Kubernetes cluster with one node on this machine, without Docker
+.PHONY: cluster cluster-demo cluster-down
+E2E = $(SUDO) env PATH="$$PATH" HOME="$$HOME" $(TARGET)/debug/leakhound-e2e
+cluster: setup-cluster ## Bring up a real cluster with Leakhound on it: on kind where Docker is, else without Docker
 	cargo build --quiet --package leakhound-e2e
-	$(SUDO) $(TARGET)/debug/leakhound-e2e cluster up
+	$(E2E) install
+
+cluster-demo: setup-cluster ## From nothing to a verdict on a cluster: install, a leaky pod, an investigation; writes report.html
+	cargo build --quiet --package leakhound-e2e
+	$(E2E) demo
 
 cluster-down: ## End that cluster and remove everything it left
 	cargo build --quiet --package leakhound-e2e
-	$(SUDO) $(TARGET)/debug/leakhound-e2e cluster down
+	$(E2E) down
 
 .PHONY: fuzz
 FUZZ_SECONDS ?= 60

@@ -23,8 +23,9 @@ use kube::{Api, Client, Config};
 
 use cgroup::Cgroup;
 pub use layout::{Layout, NODE};
-use node::{Daemon, Node, output, run};
+use node::{Daemon, Node};
 
+use crate::command::{output, run};
 use crate::image::Image;
 use crate::tools::{Tools, target_dir, workspace};
 use crate::wait::until;
@@ -86,8 +87,7 @@ impl Cluster {
         let tools = Tools::build(&[])?;
         let node = Node::find(&layout, &Cgroup::named(&layout.name())?, &tools)?;
         let cluster = Self { layout, node, tools };
-        cluster
-            .client()
+        client_of(&cluster.layout.kubeconfig())
             .await?
             .apiserver_version()
             .await
@@ -137,7 +137,7 @@ impl Cluster {
         started.push(node.start_system("etcd", &daemons::etcd(layout))?);
         started.push(node.start("kube-apiserver", &daemons::api_server(layout))?);
         started.push(node.start("containerd", &daemons::containerd(layout))?);
-        let client = cluster.client().await?;
+        let client = client_of(&layout.kubeconfig()).await?;
         until("the API server is ready", START, async || {
             check(&mut started)?;
             client.request_text(http_get("/readyz")?).await.context("not ready")
@@ -192,16 +192,6 @@ impl Cluster {
         Ok(())
     }
 
-    /// A client with the administrator's rights.
-    ///
-    /// # Errors
-    /// When the kubeconfig cannot be read.
-    pub async fn client(&self) -> Result<Client> {
-        let config = Kubeconfig::read_from(self.layout.kubeconfig())?;
-        let config = Config::from_custom_kubeconfig(config, &KubeConfigOptions::default()).await?;
-        Ok(Client::try_from(config)?)
-    }
-
     /// Folder, names and addresses.
     pub fn layout(&self) -> &Layout {
         &self.layout
@@ -234,22 +224,16 @@ impl Cluster {
         ]);
         Ok(output(list)?.lines().map(ToOwned::to_owned).collect())
     }
+}
 
-    /// `kubectl`, as the administrator.
-    pub fn kubectl(&self) -> Command {
-        self.tool("kubectl")
-    }
-
-    /// `helm`, as the administrator.
-    pub fn helm(&self) -> Command {
-        self.tool("helm")
-    }
-
-    fn tool(&self, name: &str) -> Command {
-        let mut command = Command::new(self.tools.join(name));
-        command.env("KUBECONFIG", self.layout.kubeconfig());
-        command
-    }
+/// A client with the rights of a kubeconfig.
+///
+/// # Errors
+/// When the file cannot be read.
+pub async fn client_of(kubeconfig: &Path) -> Result<Client> {
+    let config = Kubeconfig::read_from(kubeconfig)?;
+    let config = Config::from_custom_kubeconfig(config, &KubeConfigOptions::default()).await?;
+    Ok(Client::try_from(config)?)
 }
 
 /// Empties the folder, if it is one of ours.

@@ -12,6 +12,7 @@ use anyhow::{Context, Result, bail, ensure};
 
 use super::cgroup::Cgroup;
 use super::layout::Layout;
+use crate::command::run;
 use crate::wait::until;
 
 /// What the keeper does before it falls asleep: the node gets its own runtime, state and log folders. `$1` is the state folder.
@@ -156,27 +157,4 @@ fn start(name: &str, layout: &Layout, entrance: &Path, command: &Command) -> Res
     shell.stdin(Stdio::null()).stdout(output.try_clone()?).stderr(output);
     let child = shell.spawn().with_context(|| format!("cannot start {name}"))?;
     Ok(Daemon { name: name.to_owned(), log, child })
-}
-
-/// Runs a command to its end.
-///
-/// # Errors
-/// When it cannot be started or fails, with what it printed.
-pub(super) fn run(command: &mut Command) -> Result<()> {
-    output(command).map(drop)
-}
-
-/// Runs a command to its end, and gives what it printed on standard output.
-///
-/// # Errors
-/// When it cannot be started or fails, with what it printed on standard error.
-pub(super) fn output(command: &mut Command) -> Result<String> {
-    let output = command.stdin(Stdio::null()).output().with_context(|| format!("cannot run {command:?}"))?;
-    ensure!(
-        output.status.success(),
-        "{command:?} failed with {}: {}",
-        output.status,
-        String::from_utf8_lossy(&output.stderr).trim()
-    );
-    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
