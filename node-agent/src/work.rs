@@ -86,7 +86,7 @@ pub(crate) async fn work(context: Context, orders: Orders) {
     match left {
         Left::Ended(outcome) => work.deliver(outcome).await,
         Left::Deleted => work.forget(),
-        Left::Drained => work.keep(),
+        Left::Drained => work.keep().await,
     }
 }
 
@@ -134,11 +134,9 @@ impl Work {
                 End::TargetGone { oom_kills, pod_folder } => {
                     let gone = gone(oom_kills);
                     match self.probe.spec.profile.on_container_restart {
-                        OnContainerRestart::Finish => return ended(ProbeReason::TargetGone, &gone),
-                        OnContainerRestart::Fail => {
-                            let message = format!("{gone}; onContainerRestart is Fail");
-                            self.ticket.epochs.clear();
-                            return ended(ProbeReason::AgentError, &message);
+                        // whether it was a restart, which may be a failure, only the operator can see
+                        OnContainerRestart::Finish | OnContainerRestart::Fail => {
+                            return ended(ProbeReason::TargetGone, &gone);
                         }
                         OnContainerRestart::Follow => {
                             match self.next_container(&gone, pod_folder.as_deref()).await {
@@ -246,9 +244,13 @@ impl Work {
     }
 
     /// The next agent goes on with it.
-    fn keep(self) {
+    async fn keep(mut self) {
         tracing::info!(probe = %self.probe.name_any(), "left to the next agent");
         self.save();
+        if self.ticket.outcome.is_none() && !self.ticket.epochs.is_empty() {
+            let message = "the agent on this node ended; the next one does as onAgentRestart says";
+            self.say(ProbeReason::Running, message).await;
+        }
     }
 
     fn save(&self) {

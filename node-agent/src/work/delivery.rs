@@ -38,7 +38,7 @@ impl Work {
                 self.forget();
             }
             Err(Interrupted { deleted: true }) => self.forget(),
-            Err(Interrupted { deleted: false }) => self.keep(),
+            Err(Interrupted { deleted: false }) => self.keep().await,
         }
     }
 
