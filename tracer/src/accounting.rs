@@ -6,7 +6,7 @@ use leakhound_report::recording;
 
 use crate::process::{ProcessId, Status, stat};
 
-pub use cgroup::{CgroupMemory, cgroup_memory};
+pub use cgroup::{CgroupMemory, cgroup_memory, folder_memory};
 
 /// One process as the kernel accounts it; `None` when it has ended.
 ///

@@ -11,7 +11,7 @@ use thiserror::Error;
 pub use group::{Choice, Group};
 
 use crate::{
-    accounting::account,
+    accounting::{CgroupMemory, account, cgroup_memory, folder_memory},
     process::{ProcessError, ProcessId, descendants},
 };
 
@@ -87,6 +87,15 @@ impl Target {
                 choose(found, 1, |id| Reverse((id.start_ticks, id.pid)))
             }
             _ => choose(found, self.most(), resident),
+        }
+    }
+
+    /// The memory of the cgroup around it, `first` being one of its processes. A group is asked directly: its path in
+    /// `/proc/PID/cgroup` leads nowhere from another cgroup namespace.
+    pub fn memory(&self, first: Option<ProcessId>) -> Option<CgroupMemory> {
+        match self {
+            Self::Group(group) => folder_memory(&group.folder),
+            Self::Process(_) | Self::Tree(_) | Self::Container(_) => cgroup_memory(first?),
         }
     }
 

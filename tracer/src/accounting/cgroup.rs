@@ -29,6 +29,16 @@ pub fn cgroup_memory(process: ProcessId) -> Option<CgroupMemory> {
     tightest(version, &mount, &folder)
 }
 
+/// The same for a group's own folder, whatever hierarchy it is in. `None` when it is gone, or its hierarchy does not
+/// account memory.
+pub fn folder_memory(folder: &Path) -> Option<CgroupMemory> {
+    let (version, own) = [Version::Two, Version::One]
+        .into_iter()
+        .find_map(|version| Some((version, read(version, folder)?)))?;
+    let around = folder.ancestors().map_while(|above| read(version, above));
+    Some(around.filter(|group| group.limit.is_some()).min_by_key(|group| group.limit).unwrap_or(own))
+}
+
 /// The version of a cgroup hierarchy. <https://docs.kernel.org/admin-guide/cgroup-v2.html> and `cgroup-v1/memory.html`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Version {

@@ -91,7 +91,7 @@ impl<'a> Run<'a> {
             events: 0,
             attach_took: Duration::ZERO,
         };
-        run.record(&Record::Header(header(plan, &ids, &*run.watch, &run.modules)))?;
+        run.record(&Record::Header(header(plan, &run.target, &ids, &*run.watch, &run.modules)))?;
         let began = Instant::now();
         let mut functions = 0;
         for id in ids {
@@ -120,7 +120,12 @@ impl<'a> Run<'a> {
         let mut due = began;
         let reason = loop {
             due = (due + self.settings.interval).min(end);
-            let woken = self.wait(due, began);
+            let woken = loop {
+                match self.wait(due, began) {
+                    Woken::AllEnded if self.goes_on_without_them()? => {}
+                    woken => break woken,
+                }
+            };
             self.progress.elapsed = began.elapsed();
             if due.elapsed() > self.settings.interval / 10 && woken == Woken::Due {
                 self.own.late_snapshots += 1;

@@ -5,10 +5,16 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use leakhound_report::recording::{self, Header, Host};
 
 use super::{Plan, watch::Watch};
-use crate::{accounting, modules::Modules, process::ProcessId};
+use crate::{locate::Target, modules::Modules, process::ProcessId};
 
 /// What is asked, of whom, and how it is measured.
-pub(super) fn header(plan: &Plan<'_>, ids: &[ProcessId], watch: &dyn Watch, modules: &Modules) -> Header {
+pub(super) fn header(
+    plan: &Plan<'_>,
+    target: &Target,
+    ids: &[ProcessId],
+    watch: &dyn Watch,
+    modules: &Modules,
+) -> Header {
     let settings = plan.settings;
     let first = ids.first();
     let now = SystemTime::now().duration_since(UNIX_EPOCH).ok();
@@ -20,7 +26,7 @@ pub(super) fn header(plan: &Plan<'_>, ids: &[ProcessId], watch: &dyn Watch, modu
             pids: ids.iter().map(|id| id.pid).collect(),
             command: first.map(|id| id.command()).unwrap_or_default(),
             container: plan.container.clone(),
-            memory_limit_bytes: first.and_then(|id| accounting::cgroup_memory(*id)?.limit),
+            memory_limit_bytes: target.memory(first.copied()).and_then(|memory| memory.limit),
             ..recording::Target::default()
         },
         settings: recording::Settings {

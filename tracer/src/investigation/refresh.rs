@@ -44,6 +44,14 @@ impl Run<'_> {
         self.follow(id).map(drop)
     }
 
+    /// After all processes that were watched have ended: whether the target has others, which are watched then. A server
+    /// may end a worker while it starts the next.
+    pub(super) fn goes_on_without_them(&mut self) -> Result<bool, InvestigationError> {
+        self.follow_new()?;
+        self.drop_ended()?;
+        Ok(self.processes.iter().any(|(_, watch)| !watch.has_ended()))
+    }
+
     fn drop_ended(&mut self) -> Result<(), InvestigationError> {
         let ended: Vec<usize> =
             (0..self.processes.len()).filter(|index| self.processes[*index].1.has_ended()).collect();
@@ -68,7 +76,8 @@ impl Run<'_> {
     fn follow_new(&mut self) -> Result<(), InvestigationError> {
         let Ok((now, more)) = self.target.processes() else { return Ok(()) };
         self.own.processes_left_out = self.own.processes_left_out.max(more as u64);
-        let room = self.target.most().saturating_sub(self.processes.len());
+        let alive = self.processes.iter().filter(|(_, watch)| !watch.has_ended()).count();
+        let room = self.target.most().saturating_sub(alive);
         let new: Vec<ProcessId> = now.into_iter().filter(|id| !self.met.contains(id)).take(room).collect();
         for id in new {
             match self.follow(id) {

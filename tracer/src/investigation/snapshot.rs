@@ -25,7 +25,7 @@ impl Run<'_> {
         let snapshot = Snapshot {
             time_ns,
             processes: ids.iter().filter_map(|id| accounting::account(*id)).collect(),
-            cgroup_bytes: ids.first().and_then(|id| accounting::cgroup_memory(*id)).map(|memory| memory.used),
+            cgroup_bytes: self.target.memory(ids.first().copied()).map(|memory| memory.used),
             stacks: changed,
             ledger,
         };

@@ -1,11 +1,17 @@
 //! Libraries loaded later, programs replaced, other roots.
 
-use std::{fs, path::Path, process::Command, time::Duration};
+use std::{fs, path::Path, process::Command, sync::atomic::AtomicBool, time::Duration};
 
 use leakhound_report::recording::EventKind;
-use leakhound_tracer::{investigation::Subject, locate::Target, process::ProcessId};
+use leakhound_tracer::{
+    investigation::Subject,
+    locate::{Choice, Group, Target},
+    process::ProcessId,
+};
 
-use crate::support::{Running, can_probe, command, compile, short, through, wait_for, watch, watch_command};
+use crate::support::{
+    Running, can_probe, command, compile, end, short, through, wait_for, watch, watch_command, watch_with,
+};
 
 #[test]
 fn a_library_loaded_later_is_walked_and_probed() {
@@ -48,6 +54,33 @@ fn children_of_a_started_program_are_followed() {
         recording.events
     );
     assert!(through(&recording, "leak_in_child").allocated_count > 0);
+}
+
+/// The one worker that is watched ends when another one is there already: the group is what is watched, not its process.
+#[test]
+fn a_group_goes_on_with_the_next_worker_when_all_that_were_watched_have_ended() {
+    if !can_probe() {
+        return;
+    }
+    let program = compile("cc", "leak.c", "leak_in_worker", &["-g", "-O2"]);
+    let folder = tempfile::tempdir().unwrap();
+    let workers = folder.path().join("cgroup.procs");
+    let worker = || Running(Command::new(&program).args(["50", "600"]).spawn().unwrap());
+    let (mut first, next) = (Some(worker()), worker());
+    fs::write(&workers, first.as_ref().unwrap().0.id().to_string()).unwrap();
+    let target = Target::Group(Group { folder: folder.path().to_owned(), choice: Choice::Largest, most: 1 });
+    let mut end_the_first = || {
+        if let Some(ended) = first.take() {
+            fs::write(&workers, format!("{}\n{}", ended.0.id(), next.0.id())).unwrap(); // killed when dropped
+        }
+    };
+    let (subject, settings) = (Subject::Running(target), short(Duration::from_secs(5)));
+    let recording = watch_with(subject, &settings, &AtomicBool::new(false), &mut end_the_first).unwrap();
+    assert_eq!(end(&recording).reason, "duration", "{:?}", recording.events);
+    let happened = |what| recording.events.iter().any(|event| event.what == what);
+    assert!(happened(EventKind::ProcessFound) && happened(EventKind::Exited), "{:?}", recording.events);
+    let last = &recording.snapshots.last().unwrap().processes;
+    assert_eq!(last.iter().map(|process| process.pid).collect::<Vec<_>>(), [next.0.id()]);
 }
 
 /// A container's libc lies in another root and mount namespace, under a path that here names another file or none.

@@ -74,6 +74,10 @@ fn the_lowest_limit_around_the_process_counts() {
     let free = group("free", "3\n", "max\n");
     assert_eq!(sum(&free), Some(CgroupMemory { used: 3, limit: None }));
     assert_eq!(sum(&mount.path().join("gone")), None);
+    for folder in [&pod, &container, &inside, &free] {
+        assert_eq!(folder_memory(folder), sum(folder), "the same, asked by its folder");
+    }
+    assert_eq!(folder_memory(&mount.path().join("gone")), None);
 }
 
 #[test]
