@@ -19,7 +19,7 @@ pub(crate) struct Args {
     #[arg(long, env = "POD_NAME")]
     pub(crate) pod_name: String,
     /// Where the operator takes recordings, https://NAME:PORT.
-    #[arg(long, env = "OPERATOR_URL")]
+    #[arg(long, env = "OPERATOR_URL", value_parser = secure)]
     pub(crate) operator_url: Url,
     /// The authority that signs the operator's certificate, PEM; read again at each upload.
     #[arg(long, default_value = "/etc/leakhound/ca/ca.crt")]
@@ -50,6 +50,15 @@ pub(crate) struct Args {
     pub(crate) log_format: LogFormat,
 }
 
+/// A recording and the token that goes with it are for the operator alone.
+fn secure(text: &str) -> Result<Url, String> {
+    let url: Url = text.parse().map_err(|error| format!("{error}"))?;
+    match url.scheme() {
+        "https" => Ok(url),
+        other => Err(format!("{other} would show the agent's token to everybody: use https")),
+    }
+}
+
 /// How log lines are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum LogFormat {
@@ -68,5 +77,8 @@ mod tests {
     #[test]
     fn the_command_line_is_sound() {
         Args::command().debug_assert();
+        assert!(secure("https://leakhound-operator:8443").is_ok());
+        assert!(secure("http://leakhound-operator:8443").unwrap_err().contains("use https"));
+        assert!(secure("leakhound-operator").is_err());
     }
 }

@@ -15,13 +15,13 @@ use kube::{
         watcher::{self, Event},
     },
 };
-use leakhound_crds::LeakProbe;
+use leakhound_crds::{LeakProbe, probe::ProbeReason};
 use tokio::{
     sync::watch,
     task::{Id, JoinSet},
 };
 
-use crate::{admin::Health, clock, context::Context, decision, work};
+use crate::{admin::Health, clock, context::Context, decision, outcome::Outcome, work};
 
 /// Time between two looks at what is left to do.
 const LOOK: Duration = Duration::from_secs(1);
@@ -147,12 +147,25 @@ impl Node {
         let id = match ended {
             Ok((id, ())) => id,
             Err(error) => {
-                tracing::error!(%error, "the work on a probe broke down; it is taken up again");
+                self.broke_down(&error);
                 error.id()
             }
         };
         if let Some(uid) = self.at_work.remove(&id) {
             self.orders.remove(&uid);
+        }
+    }
+
+    /// A probe that broke its worker would break the next one as well.
+    fn broke_down(&self, error: &tokio::task::JoinError) {
+        let Some(uid) = self.at_work.get(&error.id()) else { return };
+        tracing::error!(probe = uid, %error, "the work on a probe broke down");
+        let entry = self.context.spool.entry(uid);
+        let mut ticket = entry.ticket().unwrap_or_default();
+        let message = format!("the agent broke down over this probe, please report it: {error}");
+        ticket.outcome.get_or_insert_with(|| Outcome::now(ProbeReason::AgentError, message));
+        if let Err(error) = entry.save(&ticket) {
+            tracing::error!(%error, "and cannot be given up: it is taken up again");
         }
     }
 

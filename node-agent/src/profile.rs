@@ -12,6 +12,7 @@ use leakhound_crds::{
     },
     quantity::QuantityError,
 };
+use leakhound_report::recording;
 use leakhound_tracer::{
     locate::{Choice, Group},
     settings::{Capacity, Settings},
@@ -28,9 +29,6 @@ const FEWEST_BLOCKS: u64 = 10_000;
 /// A wish that cannot be granted.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub(crate) enum Refusal {
-    /// Not in this version.
-    #[error("mode {0:?} is not in this version of the agent: use mode Heap")]
-    Mode(Mode),
     /// Not in this version.
     #[error("the agent finds allocators by itself and cannot be held to one: use allocator type Auto")]
     Allocator,
@@ -50,9 +48,6 @@ pub(crate) enum Refusal {
 
 /// How to watch, `left` being the part of the duration that was not watched yet.
 pub(crate) fn settings(spec: &LeakProbeSpec, left: Duration) -> Result<Settings, Refusal> {
-    if spec.mode != Mode::Heap {
-        return Err(Refusal::Mode(spec.mode));
-    }
     let profile = &spec.profile;
     if profile.allocator.type_ != AllocatorType::Auto || profile.allocator.library.is_some() {
         return Err(Refusal::Allocator);
@@ -62,6 +57,11 @@ pub(crate) fn settings(spec: &LeakProbeSpec, left: Duration) -> Result<Settings,
     }
     let interval = duration::parse(&profile.snapshot_interval)?.max(Duration::from_secs(1));
     Ok(Settings {
+        mode: match spec.mode {
+            Mode::Heap => recording::Mode::Heap,
+            Mode::Growth => recording::Mode::Growth,
+            Mode::Kernel => recording::Mode::Kernel,
+        },
         duration: left,
         interval: interval.min(left),
         capacity: capacity(profile.budget.agent_memory.bytes()?)?,
@@ -133,7 +133,6 @@ mod tests {
             change(&mut probe.spec);
             settings(&probe.spec, MINUTE).unwrap_err().to_string()
         };
-        assert!(refused(|spec| spec.mode = Mode::Kernel).contains("mode Kernel"));
         assert!(refused(|spec| spec.profile.allocator.type_ = AllocatorType::Custom).contains("Auto"));
         assert!(refused(|spec| spec.profile.sampling.policy = SamplingPolicy::ByteInterval).contains("All"));
         assert!(refused(|spec| spec.profile.budget.agent_memory = "1Mi".into()).contains("at least 27Mi"));

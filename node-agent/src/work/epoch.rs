@@ -184,7 +184,8 @@ impl Work {
 
     async fn judge(&mut self, recording: Recording, seen: &Seen, epoch: &mut Epoch) {
         let now = clock::now();
-        let watched = Duration::from_nanos(recording.duration_ns());
+        let last = recording.snapshots.last().map_or(0, |snapshot| snapshot.time_ns);
+        let watched = Duration::from_nanos(last);
         epoch.watched_ms = u64::try_from(watched.as_millis()).unwrap_or(u64::MAX);
         self.ticket.start_time.get_or_insert_with(|| Time(now.checked_sub(watched).unwrap_or(now)));
         self.ticket.last_snapshot = Some(Time(now));
