@@ -135,9 +135,10 @@ pub struct LeakInvestigationSpec {
     #[x_kube(validation = Rule::new("!oldSelf || self")
         .message("stop cannot be taken back: create another LeakInvestigation"))]
     pub stop: bool,
-    /// Seconds after its end when this object and its reports are deleted; unset keeps them. May change.
+    /// Seconds after its end when this object and its reports are deleted, at most 2147483647; unset keeps them. May change.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(range(min = 0))]
+    // a wider type than the field's own, because the server's message for the narrow one says nothing of bounds
+    #[schemars(with = "Option<i64>", range(min = 0, max = 2_147_483_647))]
     pub ttl_seconds_after_finished: Option<i32>,
 }
 
