@@ -34,14 +34,20 @@ test: lint ## Lint, then run every test: rules, real eBPF as root, the page in a
 	cd $(WEB) && npm run --silent samples && npm run --silent test
 
 .PHONY: lint
-lint: setup-test $(WEB)/node_modules/.package-lock.json ## Check format, lints, dependencies, documentation, and that the built page is current
+lint: setup-test $(WEB)/node_modules/.package-lock.json ## Check format, lints, dependencies, documentation, and that the built page and the definitions are current
 	cargo fmt --all --check
 	cargo fmt --all --check --manifest-path examples/Cargo.toml
 	cargo clippy --workspace --all-targets -- --deny warnings
+	cargo run --quiet --package leakhound-crds --bin crdgen -- check $(CRDS)
 	cargo clippy --workspace --manifest-path examples/Cargo.toml --target-dir $(EXAMPLES)/cargo -- --deny warnings
 	cargo deny --log-level error check bans licenses sources
 	RUSTDOCFLAGS='--deny warnings' cargo doc --workspace --no-deps --quiet
 	cd $(WEB) && npm run --silent check-built
+
+.PHONY: crds
+CRDS := crds/yaml charts/leakhound/files/crds
+crds: setup-build ## Write the definitions of the cluster's resources anew, from the types in crds/src
+	cargo run --quiet --package leakhound-crds --bin crdgen -- write $(CRDS)
 
 $(WEB)/node_modules/.package-lock.json: $(WEB)/package-lock.json | setup-test
 	cd $(WEB) && npm ci --silent
