@@ -61,8 +61,15 @@ pub fn counted(count: impl TryInto<u64>, one: &str, many: &str) -> String {
     // what does not fit into 64 bits is many
     match count.try_into().unwrap_or(u64::MAX) {
         1 => format!("1 {one}"),
-        count => format!("{count} {many}"),
+        count => format!("{} {many}", grouped(count)),
     }
+}
+
+/// `1,234,567`.
+fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let parts = digits.as_bytes().rchunks(3).rev().filter_map(|part| std::str::from_utf8(part).ok());
+    parts.collect::<Vec<_>>().join(",")
 }
 
 fn three_figures(value: f64) -> String {
@@ -93,9 +100,7 @@ mod tests {
             [0.0, 0.001, 0.5, 0.999, 1.0].map(percent),
             ["0 %", "under 1 %", "50 %", "over 99 %", "100 %"]
         );
-        assert_eq!(
-            [0, 1, 2].map(|count: u32| counted(count, "file", "files")),
-            ["0 files", "1 file", "2 files"]
-        );
+        let files = [0, 1, 2, 1_234_567].map(|count: u32| counted(count, "file", "files"));
+        assert_eq!(files, ["0 files", "1 file", "2 files", "1,234,567 files"]);
     }
 }

@@ -5,6 +5,7 @@ import { el, get } from "./dom";
 import type { Report } from "./report";
 import { base, legible, short } from "./text";
 import { bytes, count, perHour } from "./units";
+import { words } from "./words";
 
 const AT_FIRST = 10;
 /** Rows made at all: the table can list the rest. */
@@ -32,7 +33,7 @@ export function drawAlerts(report: Report, reveal: (stack: number) => void) {
       el("td", { class: "number" }, perHour(report.growthPerHour[stack]!)));
   });
   const table = el("table", { class: "plain" },
-    el("thead", {}, el("tr", {}, el("th", { scope: "col" }, "Class"), el("th", { scope: "col" }, "Allocated in"), el("th", { scope: "col", class: "wide" }, "Live"), el("th", { scope: "col", class: "number" }, "From → to"), el("th", { scope: "col", class: "number" }, "Per hour"))),
+    el("thead", {}, el("tr", {}, el("th", { scope: "col" }, "Class"), el("th", { scope: "col" }, words(report.data.mode).place), el("th", { scope: "col", class: "wide" }, "Live"), el("th", { scope: "col", class: "number" }, "From → to"), el("th", { scope: "col", class: "number" }, "Per hour"))),
     el("tbody", {}, ...rows));
   body.append(
     el("p", { class: "lead" }, `${count(alerts.length)} of ${count(report.stacks)} stacks grew in each of ${count(snapshotCount)} snapshots: the first sign of a leak, and of a cache that is still filling.`),

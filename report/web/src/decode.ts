@@ -12,12 +12,12 @@ export interface Facts {
   durationSeconds: number;
   snapshotCount: number;
   verdict: { name: VerdictName; confidencePercent: number; reasons: string[]; secondsToLimit?: number; secondsToLimitInterval?: [number, number | null] };
-  totals: { liveBytes: number; liveCount: number; allocatedBytes: number; allocatedCount: number; freedBytes: number; freedCount: number };
+  totals: { liveBytes: number; liveErrorBytes?: number; liveCount: number; allocatedBytes: number; allocatedCount: number; freedBytes: number; freedCount: number };
   peakSeconds: number;
   /** Index of the stack, bytes in the first and in the last snapshot. */
   alerts: [number, number, number][];
   ledger: [string, number][];
-  overhead: { attachSeconds: number; detachSeconds: number; events: number; eventsPerSecond: number; probeNanoseconds: number };
+  overhead: { attachSeconds: number; detachSeconds: number; events: number; eventsPerSecond: number; probeNanoseconds: number; cpuBefore?: number; cpuDuring?: number; cpuAfter?: number };
   /** Seconds since the start, process, kind, detail. */
   events: [number, number | null, string, string][];
   eventsLeftOut: number;

@@ -6,6 +6,7 @@ import type { Place, Report } from "./report";
 import { survivalChart } from "./survival";
 import { base, legible } from "./text";
 import { bytes, count, duration, elapsed, percent, perHour, signed } from "./units";
+import { counted } from "./words";
 
 export interface DetailActions {
   flame: (stack: number) => void;
@@ -40,7 +41,7 @@ function numbers(report: Report, stack: number): HTMLElement {
   const list = el("dl", { class: "numbers" });
   const add = (label: string, value: string | undefined) => value !== undefined && list.append(el("div", {}, el("dt", {}, label), el("dd", {}, value)));
   add("Growth", `${perHour(report.growthPerHour[stack]!)}${evidence.slope ? ` (95\u00a0%: ${perHour(evidence.slope[0])} to ${perHour(evidence.slope[1])})` : ""}`);
-  add("Live", `${bytes(report.lastLive(stack))} in ${count(data.liveCount[stack]!)} block${data.liveCount[stack] === 1 ? "" : "s"}`);
+  add("Live", `${bytes(report.lastLive(stack))} in ${counted(data.mode, data.liveCount[stack]!)}`);
   const allocated = data.allocatedBytes[stack]!;
   if (allocated) add("Allocated", `${bytes(allocated)} in ${count(data.allocatedCount[stack]!)}, ${percent(report.lastLive(stack) / allocated)} still live`);
   add("Grew in", evidence.growingShare === undefined ? undefined : `${percent(evidence.growingShare)} of the steps`);
@@ -104,7 +105,8 @@ const location = (place: Place) => [place.file && `${legible(place.file, 160)}${
 function blocks(report: Report, stack: number): HTMLElement {
   const known = report.blocks(stack);
   if (!known.length) {
-    const none = report.data.source === "leakhound" ? "Blocks are read for the stacks with the most live bytes; this is not one of them." : "A memleak log does not name blocks.";
+    const { source, mode } = report.data;
+    const none = mode === "Growth" ? "Growth mode follows pages, which are not listed one by one." : source === "leakhound" ? "Blocks are read for the stacks with the most live bytes; this is not one of them." : "A memleak log does not name blocks.";
     return el("p", { class: "note" }, report.lastLive(stack) ? none : "No block of this stack is live.");
   }
   return el("div", { class: "blocks" }, el("h3", {}, known.length > 1 ? `${count(known.length)} oldest live blocks` : "The oldest live block"), el("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": "Oldest live blocks" }, el("table", { class: "plain" },

@@ -9,6 +9,7 @@ import { base, legible } from "./text";
 import { bytes, count, elapsed, percent, signed } from "./units";
 import type { Shape, View } from "./view";
 import { weigh, WEIGHTS, whole } from "./weights";
+import { counted } from "./words";
 
 const SHAPES: Record<Shape, { label: string; title: string }> = {
   calls: { label: "Calls", title: "from main down to where memory is allocated" },
@@ -52,7 +53,7 @@ export function drawFlame(report: Report, view: View): Flame {
   let chosen: Call | undefined;
 
   const signs = () => view.state.weight === "growth";
-  const say = (value: number) => (view.state.weight === "count" ? `${count(value)} block${value === 1 ? "" : "s"}` : signs() ? signed(value) : view.state.weight === "allocated" ? `${bytes(value)}, ${bytes(value / watched())}/s` : bytes(value));
+  const say = (value: number) => (view.state.weight === "count" ? counted(report.data.mode, value) : signs() ? signed(value) : view.state.weight === "allocated" ? `${bytes(value)}, ${bytes(value / watched())}/s` : bytes(value));
   /** Seconds of the stretch looked at. */
   const watched = () => { const { stretch } = view.state; return Math.max(0.001, stretch ? report.seconds[stretch[1]]! - report.seconds[stretch[0]]! : report.data.durationSeconds); };
   const named = (): number | undefined => (chosen && chosen.name >= 0 && chosen.name !== run.folded ? chosen.name : undefined);

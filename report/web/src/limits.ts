@@ -22,13 +22,14 @@ export function caveatsOf(report: Report): string[] {
     const tool = data.source === "memleak-bcc" ? "bcc’s memleak.py" : "libbpf-tools’ memleak";
     out.push(`This is a log of ${tool}. It lists the largest stacks of each moment only, and has no resident memory, no frees and no age of blocks: retention by the allocator and memory outside it cannot be seen.`);
   } else if (data.mode !== "Kernel" && report.rss.every((value) => value === null)) out.push("Resident memory was not recorded: retention by the allocator and memory outside it cannot be seen.");
-  if (data.mode === "Growth") out.push("In Growth mode frees inside the allocator are not seen: a stack is one that made the process larger, not one that leaks for certain.");
-  if (data.mode === "Kernel") out.push("In Kernel mode stacks are those of the kernel. Pages that a program mapped and still uses count as live; they are no leak of the kernel.");
-  if (data.settings.samplePeriodBytes) out.push(`Allocations were sampled, on average one in every ${bytes(data.settings.samplePeriodBytes)}: sums are estimates, and rare small leaks can be missed.`);
+  if (data.mode === "Growth") out.push("Growth mode sees the pages that a program takes and gives back, not blocks: a stack here made the program larger. Whether that is a leak, a cache, or memory that an allocator or garbage collector keeps, it cannot tell.");
+  if (data.mode === "Kernel") out.push(data.source === "leakhound" ? "Stacks are those of the kernel. Page cache, inodes and the pages of programs are left out: the kernel takes those back by itself." : "Stacks are those of the kernel. Pages that a program mapped and still uses count as live; they are no leak of the kernel.");
+  if (data.settings.samplePeriodBytes) out.push(`Allocations were sampled, on average one in every ${bytes(data.settings.samplePeriodBytes)}: sums are estimates with an error (±), and rare small leaks can be missed.`);
   if (data.settings.minSizeBytes) out.push(`Allocations below ${bytes(data.settings.minSizeBytes)} were not followed.`);
   if (data.source === "leakhound" && data.mode === "Heap") out.push("What was allocated before the probes went on is not in the numbers.");
   if (data.source === "leakhound" && data.endReason === null) out.push("The recording was cut off before its end: what happened later, the cost and the oldest blocks are missing.");
   if (data.endReason === "failed") out.push("The run failed before its end.");
+  if (data.endReason === "budget") out.push("Watching ended early, because it cost the program more than was allowed (--budget).");
   if (report.steps < data.snapshotCount) out.push(`The page draws ${count(report.steps)} of ${count(data.snapshotCount)} snapshots; verdict, classes and alerts used all.`);
   return out;
 }
@@ -36,7 +37,7 @@ export function caveatsOf(report: Report): string[] {
 /** For beside the verdict: the same, with what was lost in figures, as a few lines that lead to the rest. */
 export function shortcomings(report: Report): HTMLElement {
   const { all, whole, named } = completeness(report);
-  const lines = caveatsOf(report);
+  const lines = caveatsOf(report).slice(report.data.snapshotCount < 3 ? 1 : 0); // that there are too few is said beside it
   const lost = report.data.ledger.map(([name, value]) => ({ ...entry(name), value })).filter(({ loss, value }) => loss && value > 0).sort((a, b) => b.value - a.value);
   if (all && whole < all) lines.push(`${percent((all - whole) / all)} of the live bytes are in stacks that end early.`);
   if (all && named < all) lines.push(`${percent((all - named) / all)} of the live bytes are allocated in functions without a name.`);
@@ -119,7 +120,14 @@ function overhead(report: Report): HTMLElement {
     ["Probes run", `${count(cost.events)}, ${count(Math.round(cost.eventsPerSecond))} a second`],
     ["Each", cost.probeNanoseconds ? `${count(Math.round(cost.probeNanoseconds))} ns, measured at attach` : undefined],
     ["Attach, detach", `${duration(cost.attachSeconds)}, ${duration(cost.detachSeconds)}`],
+    ...cores(cost),
   ]);
+}
+
+/** What the program itself used, without probes and with them; only what is known of it. */
+function cores({ cpuBefore, cpuDuring, cpuAfter }: Report["data"]["overhead"]): [string, string][] {
+  const known = ([["before", cpuBefore], ["during", cpuDuring], ["after", cpuAfter]] as const).filter(([, value]) => value != null);
+  return known.length ? [[`CPUs that the program kept busy ${known.map(([when]) => when).join(", ")}`, known.map(([, value]) => value!.toFixed(2)).join(", ")]] : [];
 }
 
 function setting(report: Report): HTMLElement {
@@ -133,7 +141,7 @@ function setting(report: Report): HTMLElement {
     ["Allocators", data.allocators.length ? `${data.allocators.map(({ family, module }) => `${legible(family, 30)} (${legible(base(module), 40)})`).join(", ")}, ${count(functions)} function${functions === 1 ? "" : "s"}` : undefined],
     ["Probes", host.attach && legible(host.attach, 40)],
     ["Kernel", host.kernel && legible(`${host.kernel} ${host.architecture}`, 80)],
-    ["Ended by", data.endReason === null ? undefined : ({ duration: "the end of its time", stopped: "being stopped", targetExited: "the program’s exit", failed: "a failure" }[data.endReason] ?? legible(data.endReason, 80))],
+    ["Ended by", data.endReason === null ? undefined : ({ duration: "the end of its time", stopped: "being stopped", targetExited: "the program’s exit", budget: "its budget: watching cost more than was allowed", failed: "a failure" }[data.endReason] ?? legible(data.endReason, 80))],
   ]);
 }
 

@@ -21,13 +21,14 @@ function quoted(word: string): string | undefined {
   return /[\u0000-\u001f\u007f-\u009f\u2028-\u202e\u2066-\u2069]/.test(word) ? undefined : `'${word.replaceAll("'", "'\\''")}'`;
 }
 
-/** How to name the same target again. */
+/** How to name the same target again; the kernel as a whole has no name. */
 function target({ data }: Report): string {
   const { container, pids, command, launched } = data.target;
   if (container !== undefined) return `--container ${quoted(container.slice(0, 12)) ?? "ID"}`;
   const words = command.split(" ").filter(Boolean).map(quoted);
   if (launched && words.length && words.every((word) => word !== undefined)) return `-- ${words.join(" ")}`;
-  return pids.length ? `--pid ${pids[0]}` : "--pid PID";
+  if (pids.length) return `--pid ${pids[0]}`;
+  return data.mode === "Kernel" ? "" : "--pid PID";
 }
 
 /** The commands, the most useful first. */
@@ -41,16 +42,21 @@ export function stepsOf(report: Report): Step[] {
     return data.mode === "Kernel" ? [] : [{ why: "Frees, the age of blocks and resident memory, which this log does not have", command: `leakhound run --duration ${longer} ${files} ${of}` }];
   }
   const steps: Step[] = [];
+  const run = (options: string) => `leakhound run ${options} ${files} ${whom}`.trimEnd();
+  const again = data.mode === "Heap" ? "" : `--mode ${data.mode.toLowerCase()} `;
   const same = asTyped(Math.max(3, Math.round(data.durationSeconds)));
   const lost = (name: string) => (data.ledger.find(([key]) => key === name)?.[1] ?? 0) > 0;
-  if (lost("blocksFull")) steps.push({ why: "More room: blocks were lost", command: `leakhound run --max-blocks 8000000 --duration ${same} ${files} ${whom}` });
+  if (lost("blocksFull")) steps.push({ why: "More room: blocks were lost", command: run(`${again}--max-blocks 8000000 --duration ${same}`) });
+  if (data.mode === "Growth") steps.push({ why: "Whether it is a leak, where the program uses malloc or its like", command: run(`--mode heap --duration ${same}`) });
+  if (data.mode === "Heap" && (data.verdict.name === "OffHeapGrowth" || data.totals.allocatedCount === 0)) steps.push({ why: "Which stacks make the program larger, past the allocators watched", command: run(`--mode growth --duration ${same}`) });
+  if (data.endReason === "budget" || data.events.some(([, , kind]) => kind === "budgetStep")) steps.push({ why: "All of it, whatever it costs the program", command: run(`${again}--budget off --duration ${same}`) });
   const { name } = data.verdict;
   if (name === "LeakLikely" || name === "GrowthUnexplained") {
-    steps.push({ why: `After a fix, the same ${duration(data.durationSeconds)} again`, command: `leakhound run --duration ${same} ${files} ${whom}` });
+    steps.push({ why: `After a fix, the same ${duration(data.durationSeconds)} again`, command: run(`${again}--duration ${same}`) });
     steps.push({ why: "What the fix changed; before.lhr is the recording of this run (--recording)", command: "leakhound diff before.lhr after.lhr" });
   }
   if (name !== "LeakLikely" || data.verdict.confidencePercent < 90) {
-    steps.push({ why: name === "NoLeakObserved" ? "Slower leaks need longer" : "More snapshots make it surer", command: `leakhound run --duration ${longer} ${files} ${whom}` });
+    steps.push({ why: name === "NoLeakObserved" ? "Slower leaks need longer" : "More snapshots make it surer", command: run(`${again}--duration ${longer}`) });
   }
   return steps;
 }

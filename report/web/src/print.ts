@@ -6,7 +6,8 @@ import type { Report } from "./report";
 import { short } from "./text";
 import { bytes, count, perHour, signed } from "./units";
 import type { View } from "./view";
-import { weigh, whole } from "./weights";
+import { weigh, WEIGHTS, whole } from "./weights";
+import { words } from "./words";
 
 const ROWS = 200;
 const IN_FULL = 10;
@@ -27,7 +28,7 @@ export function preparePrint(report: Report, view: View, order: () => Uint32Arra
     const full = stacks.slice(0, IN_FULL);
     for (const stack of view.state.open) if (!full.includes(stack)) full.push(stack);
     printed.replaceChildren(
-      el("table", { class: "plain" }, el("thead", {}, el("tr", {}, ...["#", "Class", "Allocated in", "Growth", "Per hour", "Live", "Blocks"].map((title, i) => el("th", { scope: "col", class: i > 2 || !i ? "number" : "" }, title)))), el("tbody", {}, ...stacks.map(row))),
+      el("table", { class: "plain" }, el("thead", {}, el("tr", {}, ...["#", "Class", words(report.data.mode).place, "Growth", "Per hour", "Live", WEIGHTS.count.label].map((title, i) => el("th", { scope: "col", class: i > 2 || !i ? "number" : "" }, title)))), el("tbody", {}, ...stacks.map(row))),
       ...(more > 0 ? [el("p", { class: "note" }, `${count(more)} more stacks are in the file and not on paper: search or filter, then print again.`)] : []),
       ...(full.length ? [el("h3", {}, "The first stacks in full"), ...full.map((stack) => el("pre", {}, asText(report, stack)))] : []));
     get("stacks-body").append(printed);

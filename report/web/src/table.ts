@@ -10,6 +10,7 @@ import type { Report } from "./report";
 import { base, legible, short, tail } from "./text";
 import { bytes, count, perHour, rough, signed } from "./units";
 import type { Sort, View } from "./view";
+import { words } from "./words";
 
 const COLUMNS: { sort: Sort; label: string; title: string; down: boolean }[] = [
   { sort: "rank", label: "#", title: "most suspicious first", down: false },
@@ -164,7 +165,7 @@ export function drawTable(report: Report, view: View, actions: Omit<DetailAction
   }
 
   for (const { sort: by, label, title } of COLUMNS) {
-    const cell = el("div", { role: "columnheader", class: `${by}${["rank", "class", "name"].includes(by) ? "" : " number"}`, "data-sort": by }, el("button", { type: "button", title, onclick: () => sort(by, true) }, label));
+    const cell = el("div", { role: "columnheader", class: `${by}${["rank", "class", "name"].includes(by) ? "" : " number"}`, "data-sort": by }, el("button", { type: "button", title, onclick: () => sort(by, true) }, by === "name" ? words(report.data.mode).place : label));
     head.append(cell);
     if (by === "name") head.append(el("div", { role: "columnheader", class: "trend" }, "Trend"));
   }

@@ -1,6 +1,7 @@
 // The first screen: the verdict, why, and a sentence to paste into a chat.
 
 import { glyph, VERDICTS } from "./classes";
+import type { VerdictName } from "./decode";
 import { copyButton, el, get } from "./dom";
 import { shortcomings } from "./limits";
 import { onward } from "./onward";
@@ -8,6 +9,7 @@ import type { Report } from "./report";
 import { base, legible, short } from "./text";
 import { bytes, count, duration, perHour, percent, rough, signed, wallClock } from "./units";
 import { heaviest } from "./weights";
+import { counted, words } from "./words";
 
 export interface Rate {
   bytesPerHour: number;
@@ -46,6 +48,12 @@ export function ownFrames(report: Report, stack: number, most: number): string[]
   return (own.length ? own : places).slice(0, most).map((place) => short(report.place(place).function, 48));
 }
 
+/** Whose memory is lost in Kernel mode: never the program's own. */
+function loser(report: Report): string {
+  const { command, pids, container } = report.data.target;
+  return command || pids.length || container ? `the kernel, working for ${subject(report)},` : "the kernel";
+}
+
 interface Limit {
   length: string;
   /** The wall-clock time, when the recording has one. */
@@ -78,12 +86,12 @@ export function sentence(report: Report): string {
   const plural = (of: number, noun: string) => `${count(of)} ${noun}${of === 1 ? "" : "s"}`;
   const parts = [`${VERDICTS[verdict.name].label}${verdict.name === "Inconclusive" ? "" : ` (${percent(verdict.confidencePercent / 100).replace(".0", "")} sure)`}:`];
   const { bytesPerHour, stacks, leak } = rateOf(report);
-  const live = () => `live memory of ${who} went from ${bytes(data.total[0]!)} to ${bytes(data.total[last]!)}`;
-  const outside = verdict.name === "AllocatorRetention" || verdict.name === "OffHeapGrowth";
+  const live = () => `${data.mode === "Growth" ? "memory that" : "live memory of"} ${data.mode === "Kernel" ? loser(report) : who}${data.mode === "Growth" ? " took and did not give back" : ""} went from ${bytes(data.total[0]!)} to ${bytes(data.total[last]!)}`;
+  const outside = aside(verdict.name);
   const [first, end] = [report.rss[0], report.rss[last]];
   if (report.steps < 2) parts.push(`${who} was seen at too few moments to say how its memory moves.`);
   else if (outside && first != null && end != null) parts.push(`resident memory of ${who} went from ${bytes(first)} to ${bytes(end)}, live bytes from ${bytes(data.total[0]!)} to ${bytes(data.total[last]!)}.`);
-  else if (verdict.name === "LeakLikely" && stacks.length) parts.push(`${who} ${leak ? "leaks" : "seems to leak"} ${perHour(bytesPerHour).slice(1)} in ${plural(stacks.length, "stack")}.`);
+  else if (verdict.name === "LeakLikely" && stacks.length) parts.push(`${data.mode === "Kernel" ? loser(report) : who} ${leak ? "leaks" : "seems to leak"} ${perHour(bytesPerHour).slice(1)} in ${plural(stacks.length, "stack")}.`);
   else parts.push(`${live()}${verdict.name === "GrowthUnexplained" && bytesPerHour > 0 ? `, ${perHour(bytesPerHour)}` : ""}.`);
   const limitAt = limit(report);
   if (limitAt) {
@@ -97,7 +105,8 @@ export function sentence(report: Report): string {
     const where = place?.file ? ` (${legible(base(place.file), 60)}${place.line ? `:${place.line}` : ""})` : "";
     parts.push(`Top stack: ${accused.join(" ← ")}${where}, ${perHour(report.growthPerHour[top]!)}.`);
   }
-  parts.push(`[leakhound: ${data.mode} mode, ${duration(data.durationSeconds)}, ${plural(data.snapshotCount, "snapshot")}]`);
+  const sampled = data.settings.samplePeriodBytes ? `, sampled every ${bytes(data.settings.samplePeriodBytes)}` : "";
+  parts.push(`[leakhound: ${data.mode} mode${sampled}, ${duration(data.durationSeconds)}, ${plural(data.snapshotCount, "snapshot")}]`);
   return parts.join(" ");
 }
 
@@ -127,16 +136,28 @@ function confidence(value: number): HTMLElement {
   return el("p", { class: "confidence" }, el("span", { class: "meter", "aria-hidden": "true" }, fill), el("span", {}, el("b", {}, `${value}\u00a0%`), " confidence"));
 }
 
+/** The memory in question is not that of live blocks. */
+const aside = (name: VerdictName) => name === "AllocatorRetention" || name === "OffHeapGrowth";
+
+/** From the first to the last of values that are known at both ends. */
+function changeOf(values: readonly (number | null)[]): number | undefined {
+  const [first, last] = [values[0], values.at(-1)];
+  return first == null || last == null ? undefined : last - first;
+}
+
 function figures(report: Report, last: number): HTMLElement[] {
   const { data } = report;
   const figure = (name: string, value: string, note: string) => el("div", {}, el("dt", {}, name), el("dd", {}, value), el("dd", { class: "note" }, note));
   const out: HTMLElement[] = [];
+  const verdictName = data.verdict.name;
   if (report.steps > 1) {
     const { bytesPerHour, stacks, leak } = rateOf(report);
     const grown = `${signed(data.total[last]! - data.total[0]!)} live while watched`;
-    out.push(figure(leak ? "Leaks" : "Growth", perHour(bytesPerHour), stacks.length ? `in ${count(stacks.length)} stack${stacks.length === 1 ? "" : "s"}; ${grown}` : grown));
+    const resident = aside(verdictName) ? changeOf(report.rss) : undefined;
+    if (resident !== undefined) out.push(figure("Resident memory grows", perHour((resident * 3600) / (report.seconds[last]! - report.seconds[0]!)), `${signed(resident)} while watched; ${signed(data.total[last]! - data.total[0]!)} live`));
+    else out.push(figure(leak ? "Leaks" : "Growth", perHour(bytesPerHour), stacks.length ? `in ${count(stacks.length)} stack${stacks.length === 1 ? "" : "s"}; ${grown}` : grown));
   }
-  if (report.steps) out.push(figure(data.mode === "Growth" ? "Mapped since the start" : "Live at the end", bytes(data.total[last]!), `${count(data.totals.liveCount)} block${data.totals.liveCount === 1 ? "" : "s"} in ${count(report.stacks)} stack${report.stacks === 1 ? "" : "s"}`));
+  if (report.steps) out.push(figure(words(data.mode).live, bytes(data.total[last]!), `${counted(data.mode, data.totals.liveCount)} in ${count(report.stacks)} stack${report.stacks === 1 ? "" : "s"}`));
   const rss = report.rss[last];
   const memoryLimit = data.target.memoryLimitBytes;
   if (rss != null) out.push(figure("Resident", bytes(rss), memoryLimit ? `${percent(rss / memoryLimit)} of the ${bytes(memoryLimit)} limit` : `${signed(rss - (report.rss[0] ?? rss))} while watched`));

@@ -45,5 +45,14 @@ test("the next command names the same target and cannot do anything else", async
     "leakhound run --max-blocks 8000000 --duration 10s --recording after.lhr --html after.html --pid 4711",
     "leakhound run --duration 1m --recording after.lhr --html after.html --pid 4711",
   ]);
+  const none = { name: "NoLeakObserved", confidencePercent: 90, reasons: [] };
+  const after = "--recording after.lhr --html after.html";
+  assert.deepEqual(await commands({ ...leak, mode: "Growth", verdict: { name: "GrowthUnexplained", confidencePercent: 60, reasons: [] }, target: { pids: [7], command: "" } }), [
+    `leakhound run --mode heap --duration 90s ${after} --pid 7`, `leakhound run --mode growth --duration 90s ${after} --pid 7`, "leakhound diff before.lhr after.lhr", `leakhound run --mode growth --duration 10m ${after} --pid 7`,
+  ]);
+  assert.deepEqual(await commands({ mode: "Kernel", verdict: none, durationSeconds: 60, target: { pids: [], command: "" } }), [`leakhound run --mode kernel --duration 10m ${after}`]);
+  assert.deepEqual(await commands({ verdict: none, durationSeconds: 60, endReason: "budget", totals: { allocatedCount: 0 }, target: { pids: [7], command: "" } }), [
+    `leakhound run --mode growth --duration 1m ${after} --pid 7`, `leakhound run --budget off --duration 1m ${after} --pid 7`, `leakhound run --duration 10m ${after} --pid 7`,
+  ]);
   assert.deepEqual(await commands({ source: "memleak-bcc", target: { pids: [], command: "" }, durationSeconds: 300 }), ["leakhound run --duration 1h --recording after.lhr --html after.html --pid PID"]);
 });
