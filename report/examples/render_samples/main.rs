@@ -13,6 +13,7 @@
 )]
 
 mod large;
+mod modes;
 mod odd;
 mod plant;
 mod small;
@@ -46,6 +47,7 @@ fn main() -> Result<()> {
         ("hostile", odd::hostile),
         ("memleak", odd::memleak),
         ("kernel", odd::kernel),
+        ("growth", modes::growth),
         ("off-heap", odd::off_heap),
         ("one-snapshot", odd::one_snapshot),
         ("empty", odd::empty),

@@ -16,6 +16,7 @@ pub(crate) enum Origin {
 /// Modules that hold nothing but runtime, by the start of their file name.
 const RUNTIME_MODULES: &[&str] = &[
     "libc.so",
+    "libc.musl-",
     "libc-",
     "libc++",
     "libstdc++",
@@ -28,9 +29,9 @@ const RUNTIME_MODULES: &[&str] = &[
     "[vdso]",
 ];
 
-/// Namespaces of the standard libraries, as a qualified name begins with them.
+/// Namespaces of the standard libraries, as a qualified name begins with them; the last is that of Go.
 const RUNTIME_NAMESPACES: &[&str] =
-    &["std::", "core::", "alloc::", "hashbrown::", "__gnu_cxx::", "__cxxabiv1::"];
+    &["std::", "core::", "alloc::", "hashbrown::", "__gnu_cxx::", "__cxxabiv1::", "runtime."];
 
 /// Functions that surround `main` or a thread's function, linked into the program itself.
 const RUNTIME_FUNCTIONS: &[&str] = &[
@@ -44,6 +45,40 @@ const RUNTIME_FUNCTIONS: &[&str] = &[
     "__clone",
     "__clone3",
     "__rust_begin_short_backtrace",
+    "_start_c",
+    "libc_start_main_stage2",
+];
+
+/// Functions of the C library that allocate for their caller. Linked into the program they are in no module of their own, and
+/// are told from a program's function of the same name by having no source file.
+const C_LIBRARY: &[&str] = &[
+    "asprintf",
+    "dlopen",
+    "fdopen",
+    "fopen",
+    "fopen64",
+    "getaddrinfo",
+    "getcwd",
+    "getdelim",
+    "getline",
+    "getpwnam",
+    "getpwuid",
+    "open_memstream",
+    "opendir",
+    "popen",
+    "pthread_create",
+    "qsort",
+    "realpath",
+    "regcomp",
+    "scandir",
+    "setenv",
+    "setlocale",
+    "setvbuf",
+    "strdup",
+    "strndup",
+    "tmpfile",
+    "vasprintf",
+    "wcsdup",
 ];
 
 /// Wrappers that programs put around malloc, by the start of their name: Redis, CPython, GLib, GNU and BSD tools.
@@ -99,7 +134,8 @@ pub(crate) fn of(function: &str, source: Option<&str>, module: &str, mode: Mode,
         || source.is_some_and(is_library_source)
         || RUNTIME_NAMESPACES.iter().any(|start| name.starts_with(start))
         || ALLOCATION_WRAPPERS.iter().any(|start| name.starts_with(start))
-        || RUNTIME_FUNCTIONS.contains(&name);
+        || RUNTIME_FUNCTIONS.contains(&name)
+        || source.is_none() && C_LIBRARY.contains(&name.trim_start_matches('_'));
     if runtime { Origin::Runtime } else { Origin::Application }
 }
 
@@ -137,6 +173,10 @@ mod tests {
         let inlined = Some("/rustc/59807616/library/std/src/rt.rs");
         assert_eq!(of("call_once<fn(), ()>", inlined, "/app", Mode::Heap, false), Origin::Runtime);
         assert_eq!(of("anything", None, "/app", Mode::Heap, true), Origin::Allocator);
+        assert_eq!(of("runtime.mallocgc", None, "/app", Mode::Growth, false), Origin::Runtime);
+        assert_eq!(of("main.(*Table).insert", None, "/app", Mode::Growth, false), Origin::Application);
+        assert_eq!(of("__strdup", None, "/static", Mode::Heap, false), Origin::Runtime);
+        assert_eq!(of("strdup", Some("src/text.c"), "/app", Mode::Heap, false), Origin::Application);
         assert_eq!(of("do_syscall_64", None, "", Mode::Kernel, false), Origin::Runtime);
         assert_eq!(of("do_anonymous_page", None, "", Mode::Kernel, false), Origin::Application);
     }

@@ -29,6 +29,9 @@ export const VERDICTS: Record<VerdictName, { label: string; tone: ClassName }> =
   Inconclusive: { label: "Inconclusive", tone: "Inconclusive" },
 };
 
+/** Classes whose live bytes have come to rest: what slope they still have is noise. */
+export const settled = (name: ClassName | undefined) => name === "Plateau" || name === "Sawtooth" || name === "Transient";
+
 /** The glyph of a class, for beside its name. */
 export function glyph(name: ClassName | undefined): SVGElement {
   return svg("svg", { class: `glyph ${name ?? "None"}`, viewBox: "0 0 16 12", "aria-hidden": "true" }, name && svg("path", { d: CLASSES[name].shape }));

@@ -1,7 +1,7 @@
 // All stacks: sorted by any column, filtered, opened in place. Only the rows in sight are in the document.
 
 import { elementScroll, observeElementOffset, observeElementRect, Virtualizer } from "@tanstack/virtual-core";
-import { badge, sparkline } from "./classes";
+import { badge, settled, sparkline } from "./classes";
 import { detail, type DetailActions } from "./detail";
 import { el, get } from "./dom";
 import type { Filtered } from "./filter";
@@ -69,7 +69,7 @@ export function drawTable(report: Report, view: View, actions: Omit<DetailAction
       cell("name", el("span", { class: "title" }, el("code", {}, name)), el("small", {}, where)),
       cell("trend", sparkline(report.series(stack), report.class(stack), "live bytes over time")),
       cell("growth number", signed(growth[stack]!)),
-      cell("rate number", perHour(report.growthPerHour[stack]!)),
+      cell(`rate number${settled(report.class(stack)) ? " settled" : ""}`, perHour(report.growthPerHour[stack]!)),
       cell("live number", bytes(live[stack]!)),
       cell("count number", count(data.liveCount[stack]!)),
       cell("allocated number", data.allocatedBytes[stack] ? bytes(allocated[stack]!) : "–"),

@@ -21,7 +21,8 @@ export function short(name: string, max = 120): string {
   for (let i = 0; i < name.length && i < 4096; i++) {
     const c = name[i]!;
     // In `operator<<`, `operator->` and `operator()` these are the name itself.
-    const operator = c === "(" ? out.endsWith("operator") : (c === "<" || c === ">") && /operator[<>\-=]*$/.test(out.slice(-12));
+    // So is the receiver of a method of Go: `main.(*Table).insert`.
+    const operator = c === "(" ? out.endsWith("operator") || (out.endsWith(".") && name[i + 1] === "*") : (c === "<" || c === ">") && /operator[<>\-=]*$/.test(out.slice(-12));
     if (c === "<" && !operator) {
       if (depth++ === 0) folded = out.length;
     } else if (c === ">" && !operator && depth > 0 && name[i - 1] !== "-") {

@@ -21,7 +21,7 @@ async function on(name: string, options: BrowserContextOptions, use: (page: Page
   }
 }
 const overflow = (page: Page) => page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
-const SAMPLES = ["small", "hostile", "memleak", "kernel", "off-heap", "one-snapshot", "empty", "no-snapshots"];
+const SAMPLES = ["small", "hostile", "memleak", "kernel", "growth", "off-heap", "one-snapshot", "empty", "no-snapshots"];
 
 test("hostile names are inert and legible, in every section and open row", () => on("hostile", {}, async (page) => {
   const markup = await page.evaluate(() => [...document.querySelectorAll("script, img, svg[onload], [onerror], [onload], [onclick], i[onclick]")].length);
@@ -85,7 +85,8 @@ for (const name of SAMPLES) {
 
 for (const [name, texts] of [
   ["memleak", [/RSS is not in this recording/, /log of libbpf-tools’ memleak/, /third_leak/]],
-  ["kernel", [/do_anonymous_page/, /In Kernel mode/]],
+  ["kernel", [/do_anonymous_page/, /the kernel, working for postgres \(pid 4711\)/, /Page cache, inodes and the pages of programs are left out/]],
+  ["growth", [/Touched in/, /pages in 3 stacks/, /a cache, or memory that an allocator or garbage collector keeps, it cannot tell/, /--mode heap --duration 5m/]],
   ["one-snapshot", [/Inconclusive/, /too few/, /One snapshot, at 0:10/, /cut off/]],
   ["empty", [/Nothing was live at any snapshot/, /The recording has no stack/, /Nothing (grew or shrank|to weigh)/]],
   ["no-snapshots", [/The recording has no snapshot/, /0 snapshots are too few/]],
@@ -94,6 +95,7 @@ for (const [name, texts] of [
   test(`${name}: what is missing is said`, () => on(name, {}, async (page) => {
     await page.locator("#flame").scrollIntoViewIfNeeded();
     await page.waitForSelector("#flame .lead");
+    await page.evaluate(() => document.querySelectorAll("details").forEach((details) => (details.open = true)));
     const text = await page.evaluate(() => document.body.innerText);
     for (const part of texts) assert.match(text, part);
     assert.doesNotMatch(text, /NaN|undefined|null|Infinity|\[object/);

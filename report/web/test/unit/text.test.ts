@@ -31,6 +31,7 @@ test("a title is the name without arguments and long template arguments", () => 
     ["Foo::operator<<(int)", "Foo::operator<<"],
     ["(anonymous namespace)::run(int)", "(anonymous namespace)::run"],
     ["<app::Cache as core::ops::Drop>::drop", "<app::Cache as core::ops::Drop>::drop"],
+    ["main.(*Table).insert", "main.(*Table).insert"],
     ["libc.so.6+0x2724a", "libc.so.6+0x2724a"],
     ["__proto__", "__proto__"],
     ["<<<<", "<<<<"],
