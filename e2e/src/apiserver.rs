@@ -57,6 +57,14 @@ impl ApiServer {
         Err(last.context("no attempt was made")?)
     }
 
+    /// Whether the programs for one are here. Without: a loud line, and a panic in CI.
+    ///
+    /// # Panics
+    /// In CI.
+    pub fn available() -> bool {
+        programs::available()
+    }
+
     /// The one that all tests of a program share, each in a namespace of its own, with the chart installed by its default
     /// values. None, with a loud line, where the programs for it are missing.
     ///
@@ -65,7 +73,7 @@ impl ApiServer {
     #[allow(clippy::panic, reason = "a test can do nothing without it")]
     pub async fn shared() -> Option<&'static Self> {
         static SHARED: OnceCell<ApiServer> = OnceCell::const_new();
-        if !programs::available() {
+        if !Self::available() {
             return None;
         }
         let start = async {
