@@ -7,7 +7,7 @@
 #define MAX_FRAMES 96
 /* Executable mappings of one process that the unwinder knows; node has 40, a JVM with JIT segments about 60. */
 #define MAX_MAPPINGS 512
-/* Processes followed in one investigation, those that ended included. */
+/* Processes followed at once. */
 #define MAX_PROCESSES 256
 /* Bytes of the user's stack copied in one read. */
 #define STACK_WINDOW 2048
@@ -26,26 +26,33 @@ enum operation {
 	OP_FREE = 4,
 };
 /* cookie bits: hook 0-15, operation 16-19, size argument 20-22, count argument 23-25, pointer argument 26-28,
- * process slot 32-47. Arguments are numbered from 1; 0 is none. A link belongs to one process, so the cookie can name
- * its slot: no look-up by pid, which would depend on the pid namespace. */
+ * single-stepped 29, process 32-63. Arguments are numbered from 1; 0 is none. A link belongs to one process, so the cookie
+ * can name it: no look-up by pid, which would depend on the pid namespace.
+ *
+ * A process is its slot in `processes` (low half) and how often that slot was given away before (high half): what a
+ * process leaves behind is never taken for its successor's. */
 #define COOKIE_HOOK(c) ((__u16)(c))
 #define COOKIE_OPERATION(c) (((c) >> 16) & 15)
 #define COOKIE_SIZE_ARGUMENT(c) (((c) >> 20) & 7)
 #define COOKIE_COUNT_ARGUMENT(c) (((c) >> 23) & 7)
 #define COOKIE_POINTER_ARGUMENT(c) (((c) >> 26) & 7)
-#define COOKIE_PROCESS(c) ((__u16)((c) >> 32))
+#define COOKIE_STEPPED(c) (((c) >> 29) & 1)
+#define COOKIE_PROCESS(c) ((__u32)((c) >> 32))
+#define PROCESS_SLOT(p) ((p) & 0xffff)
 
 /* ---- blocks and counters ---- */
 struct block_key {
 	__u64 address;
-	__u32 process;		/* index into `processes` */
+	__u32 process;
 	__u32 pad;
 };
 struct block {
 	__u64 size;
 	__u64 stack;		/* hash of its frames: key of `stacks` */
 	__u64 allocated_ns;	/* CLOCK_MONOTONIC */
-	__u32 cohort;
+	__u16 cohort;
+	__u8 shift;		/* it was drawn with this period, as a power of two; 0: every allocation was followed */
+	__u8 pad;
 	__u32 tid;
 };
 /* What a call leaves for its return. */
@@ -53,11 +60,12 @@ struct call_key {
 	__u32 tid;
 	__u32 hook;
 };
+#define NOT_FOLLOWED 0xff
 struct call {
 	__u64 size;
 	__u64 pointer;		/* old block, or where the result goes */
 	__u32 entered;		/* jiffies, 24 bits */
-	__u32 pad;
+	__u32 shift;		/* as in struct block, or NOT_FOLLOWED */
 	__u64 had_old;		/* `old` holds the block that was taken out at entry */
 	struct block old;
 };
@@ -66,11 +74,30 @@ struct counter_key {
 	__u32 cohort;
 	__u32 pad;
 };
+/* Sums over followed blocks. Of a sample they are estimates: see sampling.h. */
+struct amounts {
+	__u64 bytes;
+	__u64 count;		/* blocks really followed */
+	__u64 represented;	/* how many more blocks those stand for, in 2^-16 */
+	__u64 variance;		/* of `bytes`, in 2^8 */
+};
 struct counters {
-	__u64 allocated_bytes;
-	__u64 allocated_count;
-	__u64 freed_bytes;
-	__u64 freed_count;
+	struct amounts allocated;
+	struct amounts freed;
+};
+
+/* ---- effort: how often the programs ran, and how long ---- */
+enum effort_kind {
+	EFFORT_CALL = 0,	/* an allocating function was called */
+	EFFORT_RETURN = 1,	/* and returned */
+	EFFORT_FREE = 2,
+	EFFORT_STEPPED = 4,	/* added to these where the kernel single-steps the probed instruction */
+	EFFORT_KINDS = 8,
+};
+struct effort {
+	__u64 runs;
+	__u64 timed;		/* runs of which the length was taken */
+	__u64 timed_ns;
 };
 
 /* ---- stacks ---- */
@@ -84,11 +111,10 @@ enum walk_end {
 };
 struct stack {
 	__u32 length;
-	__u16 process;
-	__u8 end;		/* enum walk_end */
-	__u8 pad;
+	__u32 process;
 	__u32 hook;		/* COOKIE_HOOK of the function that was called */
-	__u32 pad2;
+	__u8 end;		/* enum walk_end */
+	__u8 pad[3];
 	__u64 address[MAX_FRAMES];	/* innermost first: all but a signal's frame are return addresses */
 };
 
@@ -144,6 +170,7 @@ enum ledger {
 	LEDGER_FRAME_POINTER_STEPS = 19,	/* frames stepped by frame pointer for want of unwind rows */
 	LEDGER_FOREIGN_EVENTS = 20,	/* probe ran in a process that is not followed */
 	LEDGER_UNREADABLE_OUT = 21,	/* posix_memalign's result pointer not readable */
+	LEDGER_UNSAMPLED_ALLOCATIONS = 22,	/* left out by sampling */
 	LEDGER_LENGTH = 32,
 };
 

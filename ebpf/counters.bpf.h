@@ -4,6 +4,8 @@
 #ifndef LEAKHOUND_COUNTERS_BPF_H
 #define LEAKHOUND_COUNTERS_BPF_H
 
+#include "sampling.h"
+
 #define EEXIST 17
 
 const volatile __u64 start_ns = 0;	/* CLOCK_MONOTONIC */
@@ -51,15 +53,27 @@ static __always_inline struct counters *find_counters(struct counter_key *key, s
 	return bpf_map_lookup_elem(&counters, key);
 }
 
+/* Counts a block `times` times, 1 or -1, at its weight. */
+static __always_inline void count_block(struct amounts *to, __u64 size, __u32 shift, __u64 times)
+{
+	__sync_fetch_and_add(&to->count, times);
+	if (!shift) {
+		__sync_fetch_and_add(&to->bytes, times * size);
+		return;
+	}
+	__u64 probability = sample_probability(size, shift), bytes = sample_bytes(size, probability);
+	__sync_fetch_and_add(&to->bytes, times * bytes);
+	__sync_fetch_and_add(&to->represented, times * (sample_weight(probability) - WEIGHT_ONE));
+	__sync_fetch_and_add(&to->variance, times * sample_variance(bytes, probability));
+}
+
 static __always_inline void count_free(struct block *block)
 {
 	struct counter_key key = { .stack = block->stack, .cohort = block->cohort };
 	struct counters *c = bpf_map_lookup_elem(&counters, &key);
 
-	if (c) {
-		__sync_fetch_and_add(&c->freed_bytes, block->size);
-		__sync_fetch_and_add(&c->freed_count, 1);
-	}
+	if (c)
+		count_block(&c->freed, block->size, block->shift, 1);
 }
 
 #endif

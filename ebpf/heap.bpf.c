@@ -8,8 +8,11 @@
 #include <bpf/bpf_tracing.h>
 #include "abi.h"
 #include "ledger.bpf.h"
+#include "arguments.bpf.h"
 #include "counters.bpf.h"
 #include "unwind.bpf.h"
+#include "sampling.bpf.h"
+#include "effort.bpf.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
@@ -25,44 +28,6 @@ struct {
 	__type(key, struct call_key);
 	__type(value, struct call);
 } calls SEC(".maps");
-
-/* kfuncs, called through helper numbers that do not exist: the loader puts the kernel's own ids in. */
-static bool (*session_is_return)(void) = (void *)100001;
-static __u64 *(*session_cookie)(void) = (void *)100002;
-
-/* The barriers keep clang from choosing an offset into the context first, which the verifier refuses. */
-static __always_inline __u64 argument(struct pt_regs *ctx, __u32 number)
-{
-	__u64 value = 0;
-
-	if (number == 1) {
-		value = PT_REGS_PARM1(ctx);
-		barrier_var(value);
-	} else if (number == 2) {
-		value = PT_REGS_PARM2(ctx);
-		barrier_var(value);
-	} else if (number == 3) {
-		value = PT_REGS_PARM3(ctx);
-		barrier_var(value);
-	} else if (number == 4) {
-		value = PT_REGS_PARM4(ctx);
-		barrier_var(value);
-	}
-	return value;
-}
-
-static __always_inline __u64 requested_size(struct pt_regs *ctx, __u64 cookie)
-{
-	__u64 size = argument(ctx, COOKIE_SIZE_ARGUMENT(cookie));
-	__u32 counted = COOKIE_COUNT_ARGUMENT(cookie);
-
-	if (!counted)
-		return size;
-	__u64 count = argument(ctx, counted);
-	__u64 most = count ? ~0ULL / count : ~0ULL;
-	barrier_var(most); /* else clang turns the check into a 128-bit product, which BPF lacks */
-	return size > most ? 0 : size * count; /* on overflow the allocator refuses */
-}
 
 /* The address was live already. Either an inner allocator function of the same call has just recorded it: then that
  * record is undone. Or its free was not seen: then it counts as freed now. */
@@ -80,10 +45,8 @@ static __always_inline void settle_old_block(struct block_key *key, struct block
 	if (old.tid == new->tid && old.allocated_ns >= entered_ns) {
 		struct counter_key inner = { .stack = old.stack, .cohort = old.cohort };
 		struct counters *c = bpf_map_lookup_elem(&counters, &inner);
-		if (c) {
-			__sync_fetch_and_add(&c->allocated_bytes, -old.size);
-			__sync_fetch_and_add(&c->allocated_count, -1ULL);
-		}
+		if (c)
+			count_block(&c->allocated, old.size, old.shift, -1ULL);
 		ledger_add(LEDGER_NESTED_CALLS, 1);
 		/* Its walk ended at the outer probe's return trampoline, which is no loss. */
 		struct stack *walked = bpf_map_lookup_elem(&stacks, &old.stack);
@@ -100,6 +63,7 @@ struct allocation {
 	__u64 address;
 	__u64 size;
 	__u32 entered;		/* when the call began: see CALL_TIME_MASK */
+	__u32 shift;		/* as in struct block */
 };
 
 static __always_inline void insert_block(struct pt_regs *ctx, __u64 cookie, struct allocation *a, struct walk *w)
@@ -113,6 +77,7 @@ static __always_inline void insert_block(struct pt_regs *ctx, __u64 cookie, stru
 		.stack = w->hash,
 		.allocated_ns = now,
 		.cohort = cohort_of(now),
+		.shift = a->shift,
 		.tid = bpf_get_current_pid_tgid(),
 	};
 	struct counter_key counter_key = { .stack = block.stack, .cohort = block.cohort };
@@ -131,18 +96,13 @@ static __always_inline void insert_block(struct pt_regs *ctx, __u64 cookie, stru
 		ledger_add(LEDGER_BLOCKS_FULL, 1);
 		return;
 	}
-	__sync_fetch_and_add(&c->allocated_bytes, a->size);
-	__sync_fetch_and_add(&c->allocated_count, 1);
+	count_block(&c->allocated, a->size, a->shift, 1);
 }
 
 static __always_inline void record_allocation(struct pt_regs *ctx, __u64 cookie, struct allocation *a)
 {
 	if (!a->address) {
 		ledger_add(LEDGER_FAILED_ALLOCATIONS, 1);
-		return;
-	}
-	if (a->size < min_size) {
-		ledger_add(LEDGER_SMALL_ALLOCATIONS, 1);
 		return;
 	}
 	struct walk *w = claim_walk();
@@ -166,10 +126,25 @@ static __always_inline int take_block(__u64 cookie, __u64 address, struct block 
 	return bpf_map_delete_elem(&blocks, &key);
 }
 
-static __always_inline void remember_call(struct pt_regs *ctx, __u64 cookie, __u64 size)
+/* Whether a block of this size is followed, drawn with this period. */
+static __always_inline bool is_followed(struct pt_regs *ctx, __u64 cookie, __u64 size, __u32 shift)
+{
+	if (size < min_size) {
+		ledger_add(LEDGER_SMALL_ALLOCATIONS, 1);
+		return false;
+	}
+	if (shift && !is_sampled(ctx, COOKIE_HOOK(cookie), size, shift)) {
+		ledger_add(LEDGER_UNSAMPLED_ALLOCATIONS, 1);
+		return false;
+	}
+	return true;
+}
+
+/* Keeps what the return needs to know. Returns false when nobody has to see it return. */
+static __always_inline bool remember_call(struct pt_regs *ctx, __u64 cookie, __u64 size, __u32 shift)
 {
 	struct call_key key = { .tid = bpf_get_current_pid_tgid(), .hook = COOKIE_HOOK(cookie) };
-	struct call call = { .size = size, .entered = bpf_jiffies64() & CALL_TIME_MASK };
+	struct call call = { .size = size, .entered = bpf_jiffies64() & CALL_TIME_MASK, .shift = shift };
 	__u32 operation = COOKIE_OPERATION(cookie);
 
 	call.pointer = argument(ctx, COOKIE_POINTER_ARGUMENT(cookie));
@@ -177,11 +152,19 @@ static __always_inline void remember_call(struct pt_regs *ctx, __u64 cookie, __u
 	 * this call return. */
 	if (operation == OP_REALLOCATE || operation == OP_RESIZE)
 		call.had_old = !take_block(cookie, call.pointer, &call.old);
+	/* a resized block's size is known at the return only */
+	if (operation != OP_RESIZE && !is_followed(ctx, cookie, size, shift)) {
+		if (!call.had_old)
+			return false;
+		call.shift = NOT_FOLLOWED;
+	}
 	if (bpf_map_update_elem(&calls, &key, &call, BPF_ANY)) {
 		ledger_add(LEDGER_CALLS_FULL, 1);
 		if (call.had_old)
 			count_free(&call.old);
+		return false;
 	}
+	return true;
 }
 
 static __always_inline void keep_old_block(__u64 cookie, struct call *call)
@@ -202,6 +185,7 @@ static __always_inline bool settle_call(struct pt_regs *ctx, __u64 cookie, struc
 	a->address = result;
 	a->size = call->size;
 	a->entered = call->entered;
+	a->shift = call->shift;
 	switch (COOKIE_OPERATION(cookie)) {
 	case OP_ALLOCATE_OUT:
 		a->address = 0;
@@ -217,7 +201,7 @@ static __always_inline bool settle_call(struct pt_regs *ctx, __u64 cookie, struc
 		}
 		if (call->had_old)
 			count_free(&call->old);
-		return result;
+		return result && call->shift != NOT_FOLLOWED;
 	case OP_RESIZE:
 		if (call->had_old && result == call->old.size) {
 			keep_old_block(cookie, call);
@@ -227,7 +211,7 @@ static __always_inline bool settle_call(struct pt_regs *ctx, __u64 cookie, struc
 			count_free(&call->old);
 		a->address = call->pointer;
 		a->size = result;
-		return true;
+		return is_followed(ctx, cookie, result, call->shift);
 	default:
 		return true;
 	}
@@ -239,7 +223,9 @@ static __always_inline bool take_call(__u64 cookie, struct call *call)
 	struct call *found = bpf_map_lookup_elem(&calls, &key);
 
 	if (!found) {
-		ledger_add(LEDGER_RETURNS_UNMATCHED, 1);
+		/* without sessions, calls that are not followed are seen returning as well */
+		if (!min_size && !sample_shift())
+			ledger_add(LEDGER_RETURNS_UNMATCHED, 1);
 		return false;
 	}
 	*call = *found;
@@ -247,11 +233,51 @@ static __always_inline bool take_call(__u64 cookie, struct call *call)
 	return true;
 }
 
-/* What a plain allocation leaves for its return fits the session's own 8 bytes: the size, and when it began. Larger sizes
- * go the long way. */
-#define KEPT_SIZE_BITS 40
+/* What a plain allocation leaves for its return fits the session's own 8 bytes: when it began, the period it was drawn
+ * with, its size. Larger sizes go the long way. */
+#define KEPT_SIZE_BITS 35
 #define KEPT_SIZE_MASK ((1ULL << KEPT_SIZE_BITS) - 1)
+#define KEPT_SHIFT_MASK 31
+#define KEPT_TIME_BIT 40
 #define KEPT_ELSEWHERE (~0ULL)
+
+/* kfuncs, called through helper numbers that do not exist: the loader puts the kernel's own ids in. */
+static bool (*session_is_return)(void) = (void *)100001;
+static __u64 *(*session_cookie)(void) = (void *)100002;
+
+static __always_inline int see_call(struct pt_regs *ctx, __u64 cookie, __u64 *kept)
+{
+	__u64 size = requested_size(ctx, cookie);
+	__u32 shift = sample_shift() & KEPT_SHIFT_MASK;
+
+	if (COOKIE_OPERATION(cookie) != OP_ALLOCATE || size >= KEPT_SIZE_MASK) {
+		*kept = KEPT_ELSEWHERE;
+		return !remember_call(ctx, cookie, size, shift);
+	}
+	*kept = bpf_jiffies64() << KEPT_TIME_BIT | (__u64)shift << KEPT_SIZE_BITS | size;
+	return !is_followed(ctx, cookie, size, shift); /* 1: no need to see it return */
+}
+
+static __always_inline void see_return(struct pt_regs *ctx, __u64 cookie, __u64 kept)
+{
+	struct allocation a = { .address = PT_REGS_RC(ctx) };
+
+	if (kept == KEPT_ELSEWHERE) {
+		struct call call;
+		if (!take_call(cookie, &call) || !settle_call(ctx, cookie, &call, &a))
+			return;
+	} else {
+		a.size = kept & KEPT_SIZE_MASK;
+		a.shift = kept >> KEPT_SIZE_BITS & KEPT_SHIFT_MASK;
+		a.entered = kept >> KEPT_TIME_BIT;
+	}
+	record_allocation(ctx, cookie, &a);
+}
+
+static __always_inline __u32 effort_kind(enum effort_kind kind, __u64 cookie)
+{
+	return kind + EFFORT_STEPPED * COOKIE_STEPPED(cookie);
+}
 
 /* Both ends in one program. */
 SEC("uprobe")
@@ -259,31 +285,16 @@ int heap_session(struct pt_regs *ctx)
 {
 	__u64 cookie = bpf_get_attach_cookie(ctx);
 	__u64 *kept = session_cookie();
+	bool returns = session_is_return();
+	struct stopwatch stopwatch = begin_effort(returns ? EFFORT_RETURN : effort_kind(EFFORT_CALL, cookie));
+	int skip_return = 0;
 
-	if (!session_is_return()) {
-		__u64 size = requested_size(ctx, cookie);
-		if (COOKIE_OPERATION(cookie) != OP_ALLOCATE || size >= KEPT_SIZE_MASK) {
-			*kept = KEPT_ELSEWHERE;
-			remember_call(ctx, cookie, size);
-			return 0;
-		}
-		*kept = bpf_jiffies64() << KEPT_SIZE_BITS | size;
-		if (size >= min_size)
-			return 0;
-		ledger_add(LEDGER_SMALL_ALLOCATIONS, 1);
-		return 1; /* no need to see it return */
-	}
-	struct allocation a = { .address = PT_REGS_RC(ctx) };
-	if (*kept == KEPT_ELSEWHERE) {
-		struct call call;
-		if (!take_call(cookie, &call) || !settle_call(ctx, cookie, &call, &a))
-			return 0;
-	} else {
-		a.size = *kept & KEPT_SIZE_MASK;
-		a.entered = *kept >> KEPT_SIZE_BITS;
-	}
-	record_allocation(ctx, cookie, &a);
-	return 0;
+	if (returns)
+		see_return(ctx, cookie, *kept);
+	else
+		skip_return = see_call(ctx, cookie, kept);
+	end_effort(&stopwatch);
+	return skip_return;
 }
 
 /* The same for kernels without sessions. */
@@ -291,8 +302,10 @@ SEC("uprobe")
 int heap_entry(struct pt_regs *ctx)
 {
 	__u64 cookie = bpf_get_attach_cookie(ctx);
+	struct stopwatch stopwatch = begin_effort(effort_kind(EFFORT_CALL, cookie));
 
-	remember_call(ctx, cookie, requested_size(ctx, cookie));
+	remember_call(ctx, cookie, requested_size(ctx, cookie), sample_shift());
+	end_effort(&stopwatch);
 	return 0;
 }
 
@@ -300,11 +313,10 @@ SEC("uretprobe")
 int heap_return(struct pt_regs *ctx)
 {
 	__u64 cookie = bpf_get_attach_cookie(ctx);
-	struct allocation a;
-	struct call call;
+	struct stopwatch stopwatch = begin_effort(EFFORT_RETURN);
 
-	if (take_call(cookie, &call) && settle_call(ctx, cookie, &call, &a))
-		record_allocation(ctx, cookie, &a);
+	see_return(ctx, cookie, KEPT_ELSEWHERE);
+	end_effort(&stopwatch);
 	return 0;
 }
 
@@ -312,14 +324,14 @@ SEC("uprobe")
 int heap_free(struct pt_regs *ctx)
 {
 	__u64 cookie = bpf_get_attach_cookie(ctx);
+	struct stopwatch stopwatch = begin_effort(effort_kind(EFFORT_FREE, cookie));
 	__u64 address = argument(ctx, COOKIE_POINTER_ARGUMENT(cookie));
 	struct block block;
 
-	if (!address)
-		return 0;
-	if (take_block(cookie, address, &block))
+	if (address && take_block(cookie, address, &block))
 		ledger_add(LEDGER_UNMATCHED_FREES, 1);
-	else
+	else if (address)
 		count_free(&block);
+	end_effort(&stopwatch);
 	return 0;
 }

@@ -279,11 +279,12 @@ static int step(__u32 i, struct walker *walker)
 	return 0;
 }
 
-/* Walks from the registers given into a claimed walk. The hash names the stack: it begins with the process's slot and
+/* Walks from the registers given into a claimed walk. The hash names the stack: it begins with the process and
  * the function called, so that equal addresses in two programs, or malloc and calloc on one line, stay apart. */
 static __always_inline int walk_stack(struct walk *w, struct pt_regs *registers, __u32 process, __u32 hook)
 {
-	struct walker walker = { .walk = w, .process = bpf_map_lookup_elem(&processes, &process) };
+	__u32 slot = PROCESS_SLOT(process);
+	struct walker walker = { .walk = w, .process = bpf_map_lookup_elem(&processes, &slot) };
 
 	if (!walker.process)
 		return -1;
@@ -296,10 +297,8 @@ static __always_inline int walk_stack(struct walk *w, struct pt_regs *registers,
 	w->frame_pointer_steps = 0;
 	w->stack.length = 0;
 	w->stack.process = process;
-	w->stack.end = WALK_TRUNCATED;
-	w->stack.pad = 0;
 	w->stack.hook = hook;
-	w->stack.pad2 = 0;
+	w->stack.end = WALK_TRUNCATED;
 
 	w->window_start = w->sp;
 	w->window_length = 0;

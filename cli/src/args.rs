@@ -4,7 +4,7 @@ use std::{ffi::OsString, path::PathBuf, time::Duration};
 
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum, error::ErrorKind};
 use clap_complete::Shell;
-use leakhound_tracer::rung::Rung;
+use leakhound_tracer::{budget::Budget, rung::Rung, sampling::Period};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -66,6 +66,14 @@ pub(crate) struct Run {
     /// Follow only allocations of at least this size, such as 4KiB
     #[arg(long, value_name = "SIZE", default_value = "0", value_parser = size)]
     pub(crate) min_size: u64,
+    /// Follow a sample of the allocations, one every so many bytes on average (such as 512KiB): the sums become estimates with
+    /// an error, and cost far less; rounded up to a power of two
+    #[arg(long, value_name = "SIZE", value_parser = period)]
+    pub(crate) sample: Option<Period>,
+    /// What watching may cost the program, as a share of one core; when it is more, fewer allocations are followed, and none
+    /// at last. `off` follows all of them whatever it takes
+    #[arg(long, value_name = "SHARE", default_value = "5%", value_parser = budget)]
+    pub(crate) budget: BudgetChoice,
     /// Write a recording, for `leakhound report` and `leakhound diff`
     #[arg(long, value_name = "FILE")]
     pub(crate) recording: Option<PathBuf>,
@@ -213,6 +221,25 @@ fn duration(text: &str) -> Result<Duration, String> {
     if total.is_zero() { Err(wrong()) } else { Ok(total) }
 }
 
+/// A period of sampling.
+fn period(text: &str) -> Result<Period, String> {
+    Period::at_least(size(text)?).map_err(|error| error.to_string())
+}
+
+/// A budget, or none.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct BudgetChoice(pub(crate) Option<Budget>);
+
+/// A share of one core such as `5%`, or `off`.
+fn budget(text: &str) -> Result<BudgetChoice, String> {
+    if text == "off" {
+        return Ok(BudgetChoice(None));
+    }
+    let percent = text.strip_suffix('%').and_then(|number| number.trim_end().parse::<f64>().ok());
+    let percent = percent.ok_or_else(|| format!("{text:?} is not a budget: write it like 5%, or off"))?;
+    Budget::new(percent / 100.0).map(|budget| BudgetChoice(Some(budget))).map_err(|error| error.to_string())
+}
+
 /// A size such as `512`, `4KiB`, `1MiB`.
 fn size(text: &str) -> Result<u64, String> {
     let wrong = || format!("{text:?} is not a size: write it like 512, 4KiB or 1MiB");
@@ -245,6 +272,18 @@ mod tests {
         for wrong in ["", "0s", "10", "s", "10 m", "-5s", "5d", "99999999999s", "1h-3m", "١s"] {
             assert!(duration(wrong).is_err(), "{wrong}");
         }
+    }
+
+    #[test]
+    fn budgets_are_read_and_nonsense_is_refused() {
+        let share = |text| budget(text).map(|choice| choice.0.map(Budget::share));
+        assert_eq!(share("5%"), Ok(Some(0.05)));
+        assert_eq!(share("0.5 %"), Ok(Some(0.005)));
+        assert_eq!(share("off"), Ok(None));
+        for wrong in ["", "5", "%", "0%", "-1%", "101%", "nan%", "inf%", "none"] {
+            assert!(share(wrong).is_err(), "{wrong}");
+        }
+        assert!(share("0%").unwrap_err().contains("--mode growth"));
     }
 
     #[test]

@@ -25,13 +25,17 @@ impl Line {
 
     pub(crate) fn show(&self, progress: &Progress, duration: Duration) {
         self.0.set_position(progress.elapsed.as_millis().try_into().unwrap_or(u64::MAX));
+        let budget = progress.budget.map_or(String::new(), |budget| format!(" (budget {budget})"));
+        let sample =
+            progress.sample_period.map_or(String::new(), |period| format!(", sampled every {period}"));
         self.0.set_message(format!(
-            "{:.0} of {:.0} s  {} live in {} blocks  {:.0} events/s  (Ctrl-C ends early, with a result)",
+            "{:.0} of {:.0} s  {} live in {} blocks  {:.0} events/s: {:.1} % of a core{budget}{sample}  (Ctrl-C ends early, with a result)",
             progress.elapsed.as_secs_f64(),
             duration.as_secs_f64(),
             human::bytes(progress.live_bytes),
             human::count(progress.live_count),
             progress.events_per_second,
+            progress.share_of_core * 100.0,
         ));
     }
 

@@ -54,6 +54,8 @@ fn settings(run: &Run) -> Settings {
         duration: run.duration,
         interval,
         min_size: run.min_size,
+        sample: run.sample,
+        budget: run.budget.0,
         rung: run.attach.map(Into::into),
         capacity: Capacity { blocks: run.max_blocks, ..Capacity::default() },
         ..Settings::default()

@@ -75,7 +75,7 @@ fn findings(findings: &[&Finding], width: u16) -> Table {
     for finding in findings {
         table.add_row([
             Cell::new(finding.rank),
-            Cell::new(human::bytes(finding.live_bytes)),
+            Cell::new(estimate(finding.live_bytes, finding.live_error_bytes)),
             Cell::new(human::count(finding.live_count)),
             Cell::new(human::bytes_per_hour(finding.growth_bytes_per_hour)),
             Cell::new(class(finding)),
@@ -96,6 +96,14 @@ fn findings(findings: &[&Finding], width: u16) -> Table {
         column.set_constraint(ColumnConstraint::LowerBoundary(Width::Fixed(40)));
     }
     table
+}
+
+/// Bytes, with the standard error of what a sample can only estimate.
+fn estimate(bytes: u64, error: Option<u64>) -> String {
+    match error {
+        Some(error) => format!("{} \u{b1}{}", human::bytes(bytes), human::bytes(error)),
+        None => human::bytes(bytes),
+    }
 }
 
 fn class(finding: &Finding) -> String {
@@ -231,7 +239,7 @@ fn totals(analysis: &Analysis) -> String {
     let overhead = &analysis.overhead;
     let mut text = format!(
         "\n{} live in {} block{}; {} allocated and {} freed in {} over {}.\n",
-        human::bytes(totals.live_bytes),
+        estimate(totals.live_bytes, totals.live_error_bytes),
         human::count(totals.live_count),
         if totals.live_count == 1 { "" } else { "s" },
         human::count(totals.allocated_count),
@@ -260,6 +268,14 @@ fn totals(analysis: &Analysis) -> String {
             overhead.attach_seconds * 1e3,
             overhead.detach_seconds * 1e3
         );
+    }
+    let cpu: Vec<String> =
+        [("before", overhead.cpu_before), ("during", overhead.cpu_during), ("after", overhead.cpu_after)]
+            .into_iter()
+            .filter_map(|(when, cores)| Some(format!("{:.2} {when}", cores?)))
+            .collect();
+    if cpu.len() > 1 {
+        let _ = writeln!(text, "Cores that the program kept busy: {}.", cpu.join(", "));
     }
     text
 }

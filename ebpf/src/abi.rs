@@ -6,7 +6,7 @@ use aya::Pod;
 pub const MAX_FRAMES: usize = 96;
 /// Executable mappings of one process that the unwinder knows.
 pub const MAX_MAPPINGS: usize = 512;
-/// Processes followed in one investigation, those that ended included.
+/// Processes followed at once.
 pub const MAX_PROCESSES: usize = 256;
 
 /// What an allocator function does with memory.
@@ -39,14 +39,38 @@ pub struct Shape {
 }
 
 impl Shape {
-    /// The attach cookie by which the kernel side knows function number `hook` in the process of slot `process`.
-    pub const fn cookie(self, hook: u16, process: u16) -> u64 {
+    /// The attach cookie by which the kernel side knows function number `hook` in a process; `stepped` says that the
+    /// kernel single-steps the probed instruction.
+    pub const fn cookie(self, hook: u16, stepped: bool, process: ProcessNumber) -> u64 {
         hook as u64
-            | (process as u64) << 32
+            | (process.0 as u64) << 32
+            | (stepped as u64) << 29
             | (self.operation as u64) << 16
             | (self.size as u64) << 20
             | (self.count as u64) << 23
             | (self.pointer as u64) << 26
+    }
+}
+
+/// A followed process in the kernel: its slot, and how often that slot was given away before. What a process leaves behind is
+/// never taken for its successor's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
+pub struct ProcessNumber(u32);
+
+impl ProcessNumber {
+    /// The process that got a slot after so many others; the count may wrap after 65,536 of them.
+    pub const fn new(slot: u16, earlier: u16) -> Self {
+        Self(slot as u32 | (earlier as u32) << 16)
+    }
+
+    /// As the kernel side names it.
+    pub const fn from_raw(raw: u32) -> Self {
+        Self(raw)
+    }
+
+    /// Index into the kernel's table of processes.
+    pub const fn slot(self) -> u16 {
+        (self.0 & 0xffff) as u16
     }
 }
 
@@ -56,7 +80,7 @@ impl Shape {
 pub struct BlockKey {
     /// Address in the target.
     pub address: u64,
-    /// Slot of its process.
+    /// A [`ProcessNumber`].
     pub process: u32,
     /// Always 0.
     pub pad: u32,
@@ -73,7 +97,11 @@ pub struct Block {
     /// `CLOCK_MONOTONIC` time in nanoseconds.
     pub allocated_ns: u64,
     /// Stretch of time it was allocated in.
-    pub cohort: u32,
+    pub cohort: u16,
+    /// It was drawn with a period of so many bytes, as a power of two; 0: every allocation was followed.
+    pub shift: u8,
+    /// Always 0.
+    pub pad: u8,
     /// Thread that allocated it.
     pub tid: u32,
 }
@@ -90,18 +118,70 @@ pub struct CounterKey {
     pub pad: u32,
 }
 
+/// Probability 1 in sampling.h.
+pub const CERTAIN: u64 = 1 << 32;
+/// What one block more is in [`Amounts::represented`].
+pub const WEIGHT_ONE: u64 = 1 << 16;
+/// Square bytes that are 1 in [`Amounts::variance`].
+pub const VARIANCE_UNIT: u64 = 1 << 8;
+/// Sampling periods, as powers of two in bytes: 1 KiB to 256 MiB.
+pub const SAMPLE_SHIFTS: std::ops::RangeInclusive<u32> = 10..=28;
+
+/// Sums over followed blocks; of a sample they are estimates.
+#[repr(C)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Amounts {
+    /// Bytes.
+    pub bytes: u64,
+    /// Blocks really followed.
+    pub count: u64,
+    /// How many more blocks those stand for, in units of 1 / [`WEIGHT_ONE`].
+    pub represented: u64,
+    /// Variance of `bytes`, in units of [`VARIANCE_UNIT`] square bytes.
+    pub variance: u64,
+}
+
 /// What one stack allocated within one cohort, and what of that was freed since.
 #[repr(C)]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Counters {
-    /// Bytes allocated.
-    pub allocated_bytes: u64,
-    /// Blocks allocated.
-    pub allocated_count: u64,
-    /// Bytes of those freed.
-    pub freed_bytes: u64,
-    /// Blocks of those freed.
-    pub freed_count: u64,
+    /// Allocated.
+    pub allocated: Amounts,
+    /// Of that, freed.
+    pub freed: Amounts,
+}
+
+/// A kind of program run; the numbers of `enum effort_kind`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[repr(u32)]
+pub enum EffortKind {
+    /// An allocating function was called.
+    Call = 0,
+    /// And returned.
+    Return = 1,
+    /// A block was freed.
+    Free = 2,
+    /// [`Self::Call`] where the kernel single-steps the probed instruction.
+    SteppedCall = 4,
+    /// [`Self::Free`] where it does.
+    SteppedFree = 6,
+}
+
+impl EffortKind {
+    /// All of them.
+    pub const ALL: [Self; 5] = [Self::Call, Self::Return, Self::Free, Self::SteppedCall, Self::SteppedFree];
+}
+
+/// How often programs of a kind ran, and how long.
+#[repr(C)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Effort {
+    /// Runs.
+    pub runs: u64,
+    /// Runs of which the length was taken.
+    pub timed: u64,
+    /// Their length in nanoseconds, without the trap.
+    pub timed_ns: u64,
 }
 
 /// How a walk up the stack ended.
@@ -128,16 +208,14 @@ pub enum WalkEnd {
 pub struct Stack {
     /// Frames used in `address`.
     pub length: u32,
-    /// Slot of the process whose mappings give the addresses a meaning.
-    pub process: u16,
+    /// The [`ProcessNumber`] of the process whose mappings give the addresses a meaning.
+    pub process: u32,
+    /// Number of the hooked function that was called.
+    pub hook: u32,
     /// A [`WalkEnd`].
     pub end: u8,
     /// Always 0.
-    pub pad: u8,
-    /// Number of the hooked function that was called.
-    pub hook: u32,
-    /// Always 0.
-    pub pad2: u32,
+    pub pad: [u8; 3],
     /// Innermost first; all but the interrupted frame of a signal are return addresses.
     pub address: [u64; MAX_FRAMES],
 }
@@ -259,6 +337,7 @@ ledger! {
     FramePointerSteps = 19, "framePointerSteps";
     ForeignEvents = 20, "foreignEvents";
     UnreadableOut = 21, "unreadableOut";
+    UnsampledAllocations = 22, "unsampledAllocations";
 }
 
 /// Length of the ledger in the kernel; the numbers above [`Ledger::ALL`] are kept free.
@@ -295,4 +374,4 @@ macro_rules! pod {
         unsafe impl Pod for $name {}
     )* };
 }
-pod!(BlockKey, Block, CounterKey, Counters, Stack, Mapping, Process);
+pod!(BlockKey, Block, CounterKey, Counters, Effort, Stack, Mapping, Process);

@@ -7,8 +7,9 @@ use std::{
 };
 
 use leakhound_ebpf::abi::{
-    Block, BlockKey, Cfa, CounterKey, Counters, LEDGER_LENGTH, Ledger, MAX_FRAMES, MAX_MAPPINGS,
-    MAX_PROCESSES, Mapping, Operation, Process, Row, Shape, Stack, WalkEnd,
+    Amounts, Block, BlockKey, CERTAIN, Cfa, CounterKey, Counters, Effort, EffortKind, LEDGER_LENGTH, Ledger,
+    MAX_FRAMES, MAX_MAPPINGS, MAX_PROCESSES, Mapping, Operation, Process, ProcessNumber, Row, SAMPLE_SHIFTS,
+    Shape, Stack, VARIANCE_UNIT, WEIGHT_ONE, WalkEnd,
 };
 
 macro_rules! compare {
@@ -26,17 +27,19 @@ macro_rules! compare {
 
 #[test]
 fn both_sides_agree_on_structures_and_numbers() {
-    let mut text = String::from("#include \"vmlinux.h\"\n#include \"abi.h\"\n");
+    let mut text = String::from("#include \"vmlinux.h\"\n#include \"abi.h\"\n#include \"sampling.h\"\n");
     compare!(text, BlockKey = "block_key" { address, process, pad });
-    compare!(text, Block = "block" { size, stack, allocated_ns, cohort, tid });
+    compare!(text, Block = "block" { size, stack, allocated_ns, cohort, shift, pad, tid });
     compare!(text, CounterKey = "counter_key" { stack, cohort, pad });
-    compare!(text, Counters = "counters" { allocated_bytes, allocated_count, freed_bytes, freed_count });
-    compare!(text, Stack = "stack" { length, process, end, pad, hook, pad2, address });
+    compare!(text, Amounts = "amounts" { bytes, count, represented, variance });
+    compare!(text, Counters = "counters" { allocated, freed });
+    compare!(text, Effort = "effort" { runs, timed, timed_ns });
+    compare!(text, Stack = "stack" { length, process, hook, end, pad, address });
     compare!(text, Mapping = "mapping" { start, end, bias, first_page, page_count });
     compare!(text, Process = "process" { mapping_count, pad, mapping });
 
     let shape = Shape { operation: Operation::Reallocate, size: 3, count: 2, pointer: 1 };
-    let cookie = shape.cookie(0x1234, 0x56);
+    let cookie = shape.cookie(0x1234, true, ProcessNumber::new(0x56, 0x78));
     let row = Row { pc_low: 0xabc, cfa: Cfa::DerefRbp, cfa_offset: 16, rbp_offset: -16, add: -8 };
     let numbers = [
         ("MAX_FRAMES", MAX_FRAMES as u64),
@@ -51,6 +54,16 @@ fn both_sides_agree_on_structures_and_numbers() {
         ("LEDGER_WALKS_COMPLETE", Ledger::WalksComplete as u64),
         ("LEDGER_UNREADABLE_OUT", Ledger::UnreadableOut as u64),
         ("LEDGER_BLOCKS_FULL", Ledger::BlocksFull as u64),
+        ("LEDGER_UNSAMPLED_ALLOCATIONS", Ledger::UnsampledAllocations as u64),
+        ("CERTAIN", CERTAIN),
+        ("WEIGHT_ONE", WEIGHT_ONE),
+        ("1 << 2 * VARIANCE_BITS", VARIANCE_UNIT),
+        ("SAMPLE_SHIFT_LEAST", u64::from(*SAMPLE_SHIFTS.start())),
+        ("SAMPLE_SHIFT_MOST", u64::from(*SAMPLE_SHIFTS.end())),
+        ("EFFORT_CALL + EFFORT_STEPPED", EffortKind::SteppedCall as u64),
+        ("EFFORT_FREE + EFFORT_STEPPED", EffortKind::SteppedFree as u64),
+        ("EFFORT_RETURN", EffortKind::Return as u64),
+        ("PROCESS_SLOT(0x780056)", ProcessNumber::new(0x56, 0x78).slot().into()),
     ];
     for (name, value) in numbers {
         let _ = writeln!(text, "_Static_assert({name} == {value}, \"{name}\");");
@@ -61,7 +74,8 @@ fn both_sides_agree_on_structures_and_numbers() {
         ("SIZE_ARGUMENT", 3),
         ("COUNT_ARGUMENT", 2),
         ("POINTER_ARGUMENT", 1),
-        ("PROCESS", 0x56),
+        ("STEPPED", 1),
+        ("PROCESS", 0x78_0056),
     ] {
         let _ =
             writeln!(text, "_Static_assert(COOKIE_{macro_name}({cookie}ULL) == {value}, \"{macro_name}\");");

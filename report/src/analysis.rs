@@ -154,6 +154,9 @@ pub enum Class {
 pub struct Totals {
     pub live_bytes: u64,
     pub live_count: u64,
+    /// Standard error of `liveBytes`, when they were estimated from a sample.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub live_error_bytes: Option<u64>,
     pub allocated_bytes: u64,
     pub allocated_count: u64,
     pub freed_bytes: u64,
@@ -228,6 +231,9 @@ pub struct Finding {
     pub live_bytes: u64,
     /// Blocks live at the end.
     pub live_count: u64,
+    /// Standard error of `liveBytes`, when they were estimated from a sample: two thirds of all estimates are within it.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub live_error_bytes: Option<u64>,
     /// Bytes allocated in all.
     pub allocated_bytes: u64,
     /// Blocks allocated in all.
@@ -318,6 +324,15 @@ pub struct Overhead {
     pub events: u64,
     /// The same per second.
     pub events_per_second: f64,
-    /// Mean cost of one event in nanoseconds, measured at attach.
+    /// Mean cost of one event in nanoseconds.
     pub probe_nanoseconds: f64,
+    /// Cores that the target itself kept busy before the probes went on, when known.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub cpu_before: Option<f64>,
+    /// While they were on.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub cpu_during: Option<f64>,
+    /// After they came off.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub cpu_after: Option<f64>,
 }

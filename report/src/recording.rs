@@ -253,6 +253,9 @@ pub struct StackCounters {
     pub live_bytes: u64,
     /// Blocks allocated and not freed.
     pub live_count: u64,
+    /// Standard error of `live_bytes`, when they were estimated from a sample; 0 when every block was followed.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub live_error_bytes: u64,
     /// Bytes allocated so far.
     pub allocated_bytes: u64,
     /// Blocks allocated so far.
@@ -260,6 +263,11 @@ pub struct StackCounters {
     /// Live bytes by cohort; cohorts absent here keep their last value, 0 if never seen.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub cohorts: Vec<Cohort>,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde gives references")]
+fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 /// What is still live of the blocks that one stack allocated in one stretch of time.
@@ -324,7 +332,7 @@ pub enum EventKind {
 pub struct End {
     /// Nanoseconds since the start.
     pub time_ns: u64,
-    /// `duration`, `stopped`, `targetExited` or `failed`.
+    /// `duration`, `stopped`, `targetExited`, `budget` or `failed`.
     pub reason: String,
     /// What the investigation cost.
     pub overhead: Overhead,
@@ -343,8 +351,19 @@ pub struct Overhead {
     pub detach_ns: u64,
     /// Times a probe ran.
     pub events: u64,
-    /// Mean cost of one event to the target in nanoseconds, measured on a process of our own at attach.
+    /// Mean cost of one event to the target in nanoseconds: traps, measured on a process of our own at attach, and the
+    /// probes' programs, measured as they ran.
     pub probe_ns: f64,
+    /// What the target itself used before the probes went on, in seconds of one core per second; absent when that was not
+    /// long enough to tell.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cpu_before: Option<f64>,
+    /// The same while they were on.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cpu_during: Option<f64>,
+    /// The same after they came off.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cpu_after: Option<f64>,
 }
 
 /// One live block.

@@ -79,7 +79,13 @@ fn recording() -> Recording {
     recording.push(Record::End(End {
         time_ns: 12 * SECOND,
         reason: "duration".to_owned(),
-        overhead: Overhead { attach_ns: 14_000_000, detach_ns: 80_000_000, events: 1200, probe_ns: 1100.0 },
+        overhead: Overhead {
+            attach_ns: 14_000_000,
+            detach_ns: 80_000_000,
+            events: 1200,
+            probe_ns: 1100.0,
+            ..Overhead::default()
+        },
         blocks: vec![block(2), block(1)],
     }));
     recording
@@ -96,6 +102,7 @@ fn snapshot(at: u64) -> Snapshot {
         id: 1,
         live_bytes: live,
         live_count: at * 100,
+        live_error_bytes: 0,
         allocated_bytes: live,
         allocated_count: at * 100,
         cohorts: vec![cohort],
@@ -104,6 +111,7 @@ fn snapshot(at: u64) -> Snapshot {
         id: 2,
         live_bytes: 1 << 20,
         live_count: 1,
+        live_error_bytes: 0,
         allocated_bytes: 1 << 20,
         allocated_count: 1,
         cohorts: vec![Cohort { number: 0, allocated_bytes: 1 << 20, live_bytes: 1 << 20 }],

@@ -19,7 +19,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use leakhound_ebpf::PROBE;
+use leakhound_ebpf::{PROBE, abi::ProcessNumber};
 use leakhound_report::recording::{End, Record};
 use leakhound_tracer::{
     attachment::ProcessProbes,
@@ -150,13 +150,13 @@ impl Drop for Bench {
 
 fn with_empty(bench: &Bench, rung: Rung) -> f64 {
     let mut modules = Modules::new(Vec::new());
-    let mut process = Followed::new(bench.id(), 0);
+    let mut process = Followed::new(bench.id(), ProcessNumber::default());
     let numbers = process.remap(&mut modules).unwrap().unwrap();
     let files: Vec<_> = numbers.into_iter().filter_map(|number| modules.sites(number)).collect();
     let mut object = Object::load(PROBE, &[], &[]).unwrap();
     let probes = Probes::load(&mut object, EMPTY, rung).unwrap();
     let mut attached = ProcessProbes::default();
-    attached.attach(&probes, &mut object, &files, bench.child.id(), 0).unwrap();
+    attached.attach(&probes, &mut object, &files, bench.child.id(), ProcessNumber::default()).unwrap();
     bench.measure()
 }
 

@@ -10,7 +10,7 @@ use crate::{
     bpf::{Object, Site},
     rung::{Attachment, Probes, RungError},
 };
-use leakhound_ebpf::abi::Operation;
+use leakhound_ebpf::abi::{Operation, ProcessNumber};
 
 /// The functions of one file to probe.
 #[derive(Debug, Clone)]
@@ -38,11 +38,13 @@ impl ProcessProbes {
         object: &mut Object,
         files: &[FileSites],
         pid: u32,
-        slot: u16,
+        process: ProcessNumber,
     ) -> Result<(), RungError> {
         let cookies = |file: &FileSites, free: bool| -> Vec<Site> {
             let wanted = file.sites.iter().filter(|site| (site.shape.operation == Operation::Free) == free);
-            wanted.map(|site| (site.file_offset, site.shape.cookie(site.hook, slot))).collect()
+            wanted
+                .map(|site| (site.file_offset, site.shape.cookie(site.hook, !site.emulated, process)))
+                .collect()
         };
         for file in files {
             let sites = cookies(file, true);

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use leakhound_ebpf::abi;
+use leakhound_ebpf::abi::{self, ProcessNumber};
 use leakhound_report::recording::Block;
 
 use crate::{
@@ -13,12 +13,12 @@ use crate::{
 /// How many stacks are asked for.
 pub const STACKS: usize = 50;
 
-/// The oldest blocks of each of these stacks. `pids` names the process of each slot.
+/// The oldest blocks of each of these stacks. `pids` names the processes.
 pub fn oldest(
     side: &KernelSide,
     stacks: &Stacks,
     wanted: &[u32],
-    pids: &HashMap<u16, u32>,
+    pids: &HashMap<ProcessNumber, u32>,
     per_stack: usize,
 ) -> Result<Vec<Block>, KernelSideError> {
     if per_stack == 0 || wanted.is_empty() {
@@ -28,7 +28,7 @@ pub fn oldest(
     for (key, block) in side.blocks()? {
         let Some(stack) = stacks.id(block.stack) else { continue };
         let Some(list) = found.get_mut(&stack) else { continue };
-        let pid = u16::try_from(key.process).ok().and_then(|slot| pids.get(&slot)).copied();
+        let pid = pids.get(&ProcessNumber::from_raw(key.process)).copied();
         list.push(describe(stack, key, block, pid.unwrap_or(0), side.start_ns));
         // keep the list short while it grows
         if list.len() >= per_stack.saturating_mul(64).max(4096) {

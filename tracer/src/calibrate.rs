@@ -1,4 +1,4 @@
-//! What one event costs the target, measured on ourselves.
+//! What the traps around a probe cost the target, measured on ourselves.
 
 use std::{hint::black_box, path::Path, time::Instant};
 
@@ -6,35 +6,61 @@ use leakhound_ebpf::PROBE;
 
 use crate::{
     bpf::Object,
+    budget::Traps,
     rung::{EMPTY, Probes, Rung, RungError, own_offset},
 };
 
-/// Begins with an instruction that the kernel emulates, as the places do that we choose in allocators.
+type Target = extern "C" fn(u64) -> u64;
+
+/// Begins with an instruction that the kernel emulates, as nearly all places do that we choose in allocators.
 #[allow(unsafe_code, reason = "only assembly can say which instruction comes first")]
 #[unsafe(naked)]
-extern "C" fn calibration_target(value: u64) -> u64 {
+extern "C" fn emulated(value: u64) -> u64 {
     core::arch::naked_asm!("nop", "lea rax, [rdi + 2]", "ret")
 }
 
-/// Mean nanoseconds that a probed call takes longer than one that is not: the traps alone.
-pub fn calibrate(rung: Rung) -> Result<f64, RungError> {
-    const CALLS: u32 = 2000;
-    let mut object = Object::load(PROBE, &[], &[])?;
-    let probes = Probes::load(&mut object, EMPTY, rung)?;
-    let sites = [(own_offset(calibration_target as *const () as u64)?, 0)];
-    let unprobed = time_calls(CALLS);
-    let attached =
-        probes.attach_calls(&mut object, Path::new("/proc/self/exe"), &sites, std::process::id())?;
-    time_calls(CALLS / 10);
-    let probed = time_calls(CALLS);
-    drop(attached);
-    Ok((probed - unprobed).max(0.0))
+/// Begins with one that it single-steps.
+#[allow(unsafe_code, reason = "only assembly can say which instruction comes first")]
+#[unsafe(naked)]
+extern "C" fn stepped(value: u64) -> u64 {
+    core::arch::naked_asm!("lea rax, [rdi + 2]", "nop", "ret")
 }
 
-fn time_calls(count: u32) -> f64 {
+/// Calls timed per measurement: some milliseconds.
+const CALLS: u32 = 2000;
+
+/// Mean nanoseconds that probed calls take longer than those that are not, with programs that do nothing.
+pub fn calibrate(rung: Rung) -> Result<Traps, RungError> {
+    let mut object = Object::load(PROBE, &[], &[])?;
+    let probes = Probes::load(&mut object, EMPTY, rung)?;
+    let path = Path::new("/proc/self/exe");
+    let own = std::process::id();
+    let unprobed = time_calls(emulated);
+    let more = |target| (time_calls(target) - unprobed).max(0.0);
+
+    let sites = [(own_offset(emulated as *const () as u64)?, 0)];
+    let entries = probes.attach_free(&mut object, path, &sites, own)?;
+    let entry = more(emulated);
+    drop(entries);
+    let both_ends = probes.attach_calls(&mut object, path, &sites, own)?;
+    let returns = (more(emulated) - entry).max(0.0);
+    drop(both_ends);
+    let sites = [(own_offset(stepped as *const () as u64)?, 0)];
+    let entries = probes.attach_free(&mut object, path, &sites, own)?;
+    let single_stepped = more(stepped);
+    drop(entries);
+    Ok(Traps { emulated: entry, stepped: single_stepped, returns })
+}
+
+/// Mean nanoseconds of one call, after some to warm up.
+fn time_calls(target: Target) -> f64 {
+    let call = |count| {
+        for value in 0..count {
+            black_box(target(black_box(value).into()));
+        }
+    };
+    call(CALLS / 10);
     let began = Instant::now();
-    for value in 0..count {
-        black_box(calibration_target(value.into()));
-    }
-    began.elapsed().as_nanos() as f64 / f64::from(count)
+    call(CALLS);
+    began.elapsed().as_nanos() as f64 / f64::from(CALLS)
 }

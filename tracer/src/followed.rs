@@ -2,7 +2,7 @@
 
 use std::io;
 
-use leakhound_ebpf::abi;
+use leakhound_ebpf::abi::{self, ProcessNumber};
 
 use crate::{
     attachment::ProcessProbes,
@@ -29,7 +29,7 @@ pub struct Followed {
     /// Who.
     pub id: ProcessId,
     /// Its number in the kernel's tables.
-    pub slot: u16,
+    pub number: ProcessNumber,
     /// Which program it runs, by device and inode: exec changes it.
     pub program: Option<(u64, u64)>,
     /// Attached probes.
@@ -42,9 +42,9 @@ pub struct Followed {
 
 impl Followed {
     /// A process whose mappings are not read yet.
-    pub fn new(id: ProcessId, slot: u16) -> Self {
+    pub fn new(id: ProcessId, number: ProcessNumber) -> Self {
         let probes = ProcessProbes::default();
-        Self { id, slot, program: id.program(), probes, code: Vec::new(), former: Vec::new() }
+        Self { id, number, program: id.program(), probes, code: Vec::new(), former: Vec::new() }
     }
 
     /// Reads its mappings again, opens files met for the first time, and returns the modules it did not have before;

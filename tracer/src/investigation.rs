@@ -7,12 +7,15 @@
 //! Guarantees: probes come off on every way out, because links end with the values that hold them; what the sink was given
 //! is a readable recording even when the run fails. A target that we did not start is never signalled.
 
+mod ending;
 mod flow;
 mod header;
 mod heap;
 mod ledger;
+mod processor;
 mod refresh;
 mod snapshot;
+mod spending;
 mod wait;
 mod watch;
 
@@ -22,11 +25,13 @@ use leakhound_report::recording::Record;
 use thiserror::Error;
 
 use crate::{
+    budget::Budget,
     capabilities::Capabilities,
     kernel_side::KernelSideError,
     launch::{LaunchError, Launched},
     locate::{LocateError, Target},
     rung::RungError,
+    sampling::Period,
     settings::Settings,
 };
 
@@ -52,8 +57,14 @@ pub struct Progress {
     pub live_bytes: u64,
     /// Blocks allocated and not freed.
     pub live_count: u64,
-    /// Probe hits per second since the snapshot before.
+    /// Calls and frees per second, lately.
     pub events_per_second: f64,
+    /// What they cost the target, lately, in seconds of one core per second.
+    pub share_of_core: f64,
+    /// What they may cost.
+    pub budget: Option<Budget>,
+    /// The present period of sampling; `None` while every allocation is followed.
+    pub sample_period: Option<Period>,
 }
 
 /// Where an investigation reports to, and who may end it early.

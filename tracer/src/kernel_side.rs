@@ -3,7 +3,7 @@
 
 use std::{collections::BTreeMap, os::fd::BorrowedFd, time::Duration};
 
-use aya::maps::{Array, HashMap, MapData, MapError, PerCpuArray};
+use aya::maps::{Array, HashMap, Map, MapData, MapError, PerCpuArray};
 use leakhound_ebpf::abi::{Block, BlockKey, CounterKey, Counters, Ledger, Process, Stack};
 use rustix::time::{ClockId, clock_gettime};
 use thiserror::Error;
@@ -82,25 +82,25 @@ impl KernelSide {
 
     /// The mappings of the process in a slot, by which its stacks are walked from now on.
     pub fn set_process(&mut self, slot: u32, process: &Process) -> Result<(), KernelSideError> {
-        let map = self.object.aya.map_mut("processes").ok_or_else(|| missing("processes"))?;
+        let map = self.map_mut("processes")?;
         let error = |source| KernelSideError::Map { name: "processes", source };
         Array::<_, Process>::try_from(map).and_then(|mut map| map.set(slot, process, 0)).map_err(error)
     }
 
     /// All counters.
     pub fn counters(&self) -> Result<Vec<(CounterKey, Counters)>, KernelSideError> {
-        Ok(read_all(self.map("counters")?)?)
+        Ok(read_all(self.descriptor("counters")?)?)
     }
 
     /// All live blocks.
     pub fn blocks(&self) -> Result<Vec<(BlockKey, Block)>, KernelSideError> {
-        Ok(read_all(self.map("blocks")?)?)
+        Ok(read_all(self.descriptor("blocks")?)?)
     }
 
     /// The stack of a hash; `None` when there was no room for it.
     pub fn stack(&self, hash: u64) -> Result<Option<Stack>, KernelSideError> {
         let error = |source| KernelSideError::Map { name: "stacks", source };
-        let map = self.object.aya.map("stacks").ok_or_else(|| missing("stacks"))?;
+        let map = self.map("stacks")?;
         let map: HashMap<&MapData, u64, Stack> = HashMap::try_from(map).map_err(error)?;
         match map.get(&hash, 0) {
             Ok(stack) => Ok(Some(stack)),
@@ -112,7 +112,7 @@ impl KernelSide {
     /// The kernel's ledger so far.
     pub fn ledger(&self) -> Result<BTreeMap<Ledger, u64>, KernelSideError> {
         let error = |source| KernelSideError::Map { name: "ledger", source };
-        let map = self.object.aya.map("ledger").ok_or_else(|| missing("ledger"))?;
+        let map = self.map("ledger")?;
         let map: PerCpuArray<&MapData, u64> = PerCpuArray::try_from(map).map_err(error)?;
         Ledger::ALL
             .iter()
@@ -120,7 +120,17 @@ impl KernelSide {
             .collect()
     }
 
-    fn map(&self, name: &'static str) -> Result<BorrowedFd<'_>, KernelSideError> {
+    /// One of its maps.
+    pub fn map(&self, name: &'static str) -> Result<&Map, KernelSideError> {
+        self.object.aya.map(name).ok_or_else(|| missing(name))
+    }
+
+    /// One of its maps, to be written.
+    pub fn map_mut(&mut self, name: &'static str) -> Result<&mut Map, KernelSideError> {
+        self.object.aya.map_mut(name).ok_or_else(|| missing(name))
+    }
+
+    fn descriptor(&self, name: &'static str) -> Result<BorrowedFd<'_>, KernelSideError> {
         Ok(self.object.map(name)?)
     }
 }

@@ -4,7 +4,7 @@ use std::{path::PathBuf, time::Duration};
 
 use leakhound_report::recording::Mode;
 
-use crate::rung::Rung;
+use crate::{budget::Budget, rung::Rung, sampling::Period};
 
 /// Stretches of time by which blocks are told apart; 32 draw a survival curve and keep the counters few.
 pub const COHORTS: u32 = 32;
@@ -33,7 +33,7 @@ impl Default for Capacity {
 }
 
 /// What a user may choose about an investigation.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Settings {
     /// What to watch.
     pub mode: Mode,
@@ -43,6 +43,10 @@ pub struct Settings {
     pub interval: Duration,
     /// Allocations smaller than this are not followed, bytes; 0 follows all.
     pub min_size: u64,
+    /// Follow a sample of the allocations; `None` follows every one.
+    pub sample: Option<Period>,
+    /// What the probes may cost; `None` is whatever it takes.
+    pub budget: Option<Budget>,
     /// One way of attaching, instead of the best that works here.
     pub rung: Option<Rung>,
     /// How much the kernel side may hold; rows and pages are found out.
@@ -60,6 +64,8 @@ impl Default for Settings {
             duration: Duration::from_mins(1),
             interval: Duration::from_secs(3),
             min_size: 0,
+            sample: None,
+            budget: None,
             rung: None,
             capacity: Capacity::default(),
             debug_dirs: vec![PathBuf::from("/usr/lib/debug")],

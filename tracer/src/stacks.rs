@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use leakhound_ebpf::abi::{self, WalkEnd};
+use leakhound_ebpf::abi::{self, ProcessNumber, WalkEnd};
 use leakhound_report::recording::{Frame, Stack};
 
 use crate::{
@@ -25,8 +25,8 @@ pub struct Stacks {
     by_places: HashMap<(u32, Vec<Place>), u32>,
     names: HashMap<Place, Vec<Frame>>,
     next: u32,
-    /// Whose live blocks vanish with a process: hashes by slot.
-    by_slot: HashMap<u16, Vec<u64>>,
+    /// Whose live blocks vanish with a process.
+    by_process: HashMap<ProcessNumber, Vec<u64>>,
 }
 
 /// A stack as the kernel stored it, or the fact that it had no room.
@@ -38,9 +38,9 @@ impl Stacks {
         self.by_hash.get(&hash).copied()
     }
 
-    /// Hashes of the stacks seen in a process's slot.
-    pub fn of_slot(&self, slot: u16) -> &[u64] {
-        self.by_slot.get(&slot).map_or(&[], Vec::as_slice)
+    /// Hashes of the stacks seen in a process.
+    pub fn of_process(&self, process: ProcessNumber) -> &[u64] {
+        self.by_process.get(&process).map_or(&[], Vec::as_slice)
     }
 
     /// Numbers stacks seen for the first time and returns those that the recording does not have yet.
@@ -51,7 +51,8 @@ impl Stacks {
         modules: &Modules,
         symbolizer: &mut Symbolizer,
     ) -> Vec<Stack> {
-        let processes: HashMap<u16, &Followed> = processes.map(|process| (process.slot, process)).collect();
+        let processes: HashMap<ProcessNumber, &Followed> =
+            processes.map(|process| (process.number, process)).collect();
         let placed: Vec<_> = raw
             .iter()
             .map(|(hash, stack)| {
@@ -64,7 +65,7 @@ impl Stacks {
         for (hash, stack, places) in placed {
             let hook = stack.map_or(u32::MAX, |stack| stack.hook);
             if let Some(stack) = stack {
-                self.by_slot.entry(stack.process).or_default().push(hash);
+                self.by_process.entry(ProcessNumber::from_raw(stack.process)).or_default().push(hash);
             }
             // Without frames nothing tells two lost stacks apart: they share one number.
             let id = *self.by_places.entry((hook, places.clone())).or_insert_with(|| {
@@ -114,9 +115,9 @@ impl Stacks {
 
 /// Where each frame lies. All but the interrupted frame of a signal are return addresses, which point behind the call:
 /// one less is inside it, so that the line is the call's own.
-fn places(stack: &abi::Stack, processes: &HashMap<u16, &Followed>) -> Vec<Place> {
+fn places(stack: &abi::Stack, processes: &HashMap<ProcessNumber, &Followed>) -> Vec<Place> {
     let length = (stack.length as usize).min(stack.address.len());
-    let process = processes.get(&stack.process);
+    let process = processes.get(&ProcessNumber::from_raw(stack.process));
     stack.address[..length]
         .iter()
         .map(|address| {

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use leakhound_ebpf::abi::{CounterKey, Counters};
+use leakhound_ebpf::abi::{Amounts, CounterKey, Counters, VARIANCE_UNIT, WEIGHT_ONE};
 use leakhound_report::recording::{Cohort, StackCounters};
 
 /// The counters as last read, and their sums per recorded stack.
@@ -42,11 +42,10 @@ impl Tally {
     pub fn retire(&mut self, hashes: &[u64], id_of: impl Fn(u64) -> Option<u32>) {
         for (key, counters) in &self.last {
             let Some(id) = id_of(key.stack).filter(|_| hashes.contains(&key.stack)) else { continue };
-            let (bytes, count) = live(counters);
+            let live = live(counters);
             let cohort = self.stacks.entry(id).or_default().entry(key.cohort).or_default();
             for sum in [cohort, &mut self.sum] {
-                sum.freed_bytes += bytes;
-                sum.freed_count += count;
+                change(&mut sum.freed, Amounts::default(), live);
             }
             self.retired.entry(id).or_default().insert(key.cohort);
         }
@@ -59,7 +58,8 @@ impl Tally {
 
     /// Live bytes and blocks of all stacks.
     pub fn live(&self) -> (u64, u64) {
-        live(&self.sum)
+        let live = live(&self.sum);
+        (live.bytes, blocks(live))
     }
 
     /// The stacks with the most live bytes, the largest first.
@@ -67,7 +67,7 @@ impl Tally {
         let mut stacks: Vec<(u64, u32)> = self
             .stacks
             .iter()
-            .map(|(id, cohorts)| (cohorts.values().map(|cohort| live(cohort).0).sum(), *id))
+            .map(|(id, cohorts)| (cohorts.values().map(|cohort| live(cohort).bytes).sum(), *id))
             .filter(|(bytes, _)| *bytes > 0)
             .collect();
         stacks.sort_unstable_by(|a, b| b.cmp(a));
@@ -76,36 +76,66 @@ impl Tally {
 
     fn record(&self, id: u32, cohorts: &BTreeSet<u32>) -> StackCounters {
         let mut record = StackCounters { id, ..StackCounters::default() };
+        let mut sum = Counters::default();
         for (number, counters) in self.stacks.get(&id).into_iter().flatten() {
-            let (live_bytes, live_count) = live(counters);
+            change(&mut sum.allocated, Amounts::default(), counters.allocated);
+            change(&mut sum.freed, Amounts::default(), counters.freed);
+            let live_bytes = live(counters).bytes;
             record.live_bytes += live_bytes;
-            record.live_count += live_count;
-            record.allocated_bytes += counters.allocated_bytes;
-            record.allocated_count += counters.allocated_count;
             if cohorts.contains(number) {
-                let allocated_bytes = counters.allocated_bytes;
+                let allocated_bytes = counters.allocated.bytes;
                 record.cohorts.push(Cohort { number: *number, allocated_bytes, live_bytes });
             }
         }
+        let live = live(&sum);
+        record.live_count = blocks(live);
+        record.live_error_bytes = error(live);
+        record.allocated_bytes = sum.allocated.bytes;
+        record.allocated_count = blocks(sum.allocated);
         record
     }
 }
 
 /// Wrapping on purpose: an undone nested call makes "allocated" smaller, so a difference can be negative.
 fn add_difference(to: &mut Counters, before: Counters, now: Counters) {
-    let add = |to: &mut u64, before: u64, now: u64| *to = to.wrapping_add(now.wrapping_sub(before));
-    add(&mut to.allocated_bytes, before.allocated_bytes, now.allocated_bytes);
-    add(&mut to.allocated_count, before.allocated_count, now.allocated_count);
-    add(&mut to.freed_bytes, before.freed_bytes, now.freed_bytes);
-    add(&mut to.freed_count, before.freed_count, now.freed_count);
+    change(&mut to.allocated, before.allocated, now.allocated);
+    change(&mut to.freed, before.freed, now.freed);
 }
 
-/// The four counters of an entry are read while they change, so a free may show before its allocation.
-fn live(counters: &Counters) -> (u64, u64) {
-    (
-        counters.allocated_bytes.saturating_sub(counters.freed_bytes),
-        counters.allocated_count.saturating_sub(counters.freed_count),
-    )
+fn change(to: &mut Amounts, before: Amounts, now: Amounts) {
+    let add = |to: &mut u64, before: u64, now: u64| *to = to.wrapping_add(now.wrapping_sub(before));
+    add(&mut to.bytes, before.bytes, now.bytes);
+    add(&mut to.count, before.count, now.count);
+    add(&mut to.represented, before.represented, now.represented);
+    add(&mut to.variance, before.variance, now.variance);
+}
+
+/// The counters of an entry are read while they change, so a free may show before its allocation.
+fn live(counters: &Counters) -> Amounts {
+    let Counters { allocated, freed } = counters;
+    Amounts {
+        bytes: allocated.bytes.saturating_sub(freed.bytes),
+        count: allocated.count.saturating_sub(freed.count),
+        represented: allocated.represented.saturating_sub(freed.represented),
+        variance: allocated.variance.saturating_sub(freed.variance),
+    }
+}
+
+/// Blocks, with those that a sampled one stands for.
+fn blocks(amounts: Amounts) -> u64 {
+    amounts.count + (amounts.represented + WEIGHT_ONE / 2) / WEIGHT_ONE
+}
+
+/// Standard error of the bytes; 0 when every block was followed.
+fn error(amounts: Amounts) -> u64 {
+    let variance = amounts.variance as f64 * VARIANCE_UNIT as f64;
+    #[allow(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "a root of at most 2^72, never negative"
+    )]
+    let bytes = variance.sqrt().round() as u64;
+    bytes
 }
 
 #[cfg(test)]
@@ -113,12 +143,8 @@ mod tests {
     use super::*;
 
     fn entry(stack: u64, cohort: u32, allocated: (u64, u64), freed: (u64, u64)) -> (CounterKey, Counters) {
-        let counters = Counters {
-            allocated_bytes: allocated.0,
-            allocated_count: allocated.1,
-            freed_bytes: freed.0,
-            freed_count: freed.1,
-        };
+        let amounts = |(bytes, count)| Amounts { bytes, count, ..Amounts::default() };
+        let counters = Counters { allocated: amounts(allocated), freed: amounts(freed) };
         (CounterKey { stack, cohort, pad: 0 }, counters)
     }
 
@@ -139,6 +165,7 @@ mod tests {
             id: 7,
             live_bytes: 80,
             live_count: 2,
+            live_error_bytes: 0,
             allocated_bytes: 130,
             allocated_count: 3,
             cohorts: vec![
@@ -175,6 +202,24 @@ mod tests {
         let mut tally = Tally::default();
         tally.update(&[entry(1, 0, (10, 1), (0, 0))], |_| 1);
         let after = tally.update(&[entry(1, 0, (0, 0), (0, 0))], |_| 1);
-        assert_eq!((after[0].allocated_bytes, tally.sum().allocated_count), (0, 0));
+        assert_eq!((after[0].allocated_bytes, tally.sum().allocated.count), (0, 0));
+    }
+
+    #[test]
+    fn a_sampled_block_counts_for_those_it_stands_for() {
+        let mut tally = Tally::default();
+        // two samples of 100 B, each standing for 1000 blocks; one of them freed
+        let one = Amounts { bytes: 100_000, count: 1, represented: 999 * WEIGHT_ONE, variance: 39_000_000 };
+        let two = Amounts { bytes: 200_000, count: 2, represented: 1998 * WEIGHT_ONE, variance: 78_000_000 };
+        let reading = [(CounterKey { stack: 1, cohort: 0, pad: 0 }, Counters { allocated: two, freed: one })];
+        let [stack] = &tally.update(&reading, |_| 1)[..] else { panic!("one stack changed") };
+        assert_eq!((stack.live_bytes, stack.live_count), (100_000, 1000));
+        assert_eq!((stack.allocated_bytes, stack.allocated_count), (200_000, 2000));
+        assert_eq!(stack.live_error_bytes, 99_920); // the root of 39,000,000 x 256
+        assert_eq!(tally.live(), (100_000, 1000));
+        assert_eq!(tally.sum().allocated.count, 2, "blocks really followed");
+
+        tally.retire(&[1], |_| Some(1));
+        assert_eq!(tally.update(&[], |_| 1)[0].live_error_bytes, 0);
     }
 }

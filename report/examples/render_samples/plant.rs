@@ -147,6 +147,7 @@ impl Scene {
                 detach_ns: 81_000_000,
                 events: 3_482_117,
                 probe_ns: 812.0,
+                ..Overhead::default()
             }),
         }
     }

@@ -2,7 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use crate::recording::{self, Recording};
+use crate::{
+    amount,
+    recording::{self, Recording},
+};
 
 use super::{
     Analysis, Block, Class, FORMAT, Finding, Frame, Overhead, Target, alert,
@@ -95,8 +98,12 @@ fn finding(
     frames: Vec<Frame>,
     blocks: Vec<Block>,
 ) -> Finding {
-    let Decision { class, because, slope } = classify::classify(observation);
     let last = &observation.last;
+    let Decision { class, because, slope } = heed_error(
+        classify::classify(observation),
+        last.live_error_bytes,
+        series.last().saturating_sub(series.first()),
+    );
     Finding {
         rank: 0,
         stack_id: series.history.stack.id,
@@ -104,6 +111,7 @@ fn finding(
         evidence: observation.evidence(because, slope),
         live_bytes: last.live_bytes,
         live_count: last.live_count,
+        live_error_bytes: (last.live_error_bytes > 0).then_some(last.live_error_bytes),
         allocated_bytes: last.allocated_bytes,
         allocated_count: last.allocated_count,
         first_live_bytes: series.first(),
@@ -114,6 +122,21 @@ fn finding(
         cut_short: series.history.stack.cut_short.clone(),
         blocks,
     }
+}
+
+/// Nobody is accused of a growth that the sample's own error explains.
+fn heed_error(decision: Decision, error: u64, grown: u64) -> Decision {
+    let accused = matches!(decision.class, Class::Leak | Class::Suspected);
+    if error == 0 || !accused || grown >= error.saturating_mul(2) {
+        return decision;
+    }
+    let because = format!(
+        "It seems to grow by {}, but only a sample was followed, and its error is {}: a smaller --sample or a longer run would \
+         tell.",
+        amount::bytes(grown),
+        amount::bytes(error)
+    );
+    Decision { class: Class::Inconclusive, because, ..decision }
 }
 
 /// The most suspicious first; of alike ones the fastest first while they grow, the largest first once they have settled.
@@ -201,6 +224,9 @@ fn overhead(recording: &Recording) -> Overhead {
         events: overhead.events,
         events_per_second: if duration > 0.0 { overhead.events as f64 / duration } else { 0.0 },
         probe_nanoseconds: if overhead.probe_ns.is_finite() { overhead.probe_ns } else { 0.0 },
+        cpu_before: overhead.cpu_before.filter(|cores| cores.is_finite()),
+        cpu_during: overhead.cpu_during.filter(|cores| cores.is_finite()),
+        cpu_after: overhead.cpu_after.filter(|cores| cores.is_finite()),
     }
 }
 

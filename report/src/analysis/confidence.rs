@@ -178,9 +178,15 @@ pub(super) fn doubts(recording: &Recording, allocated: u64) -> Doubts {
             doubts.deduct(*points, format!("{}.", amount::counted(*count, one, many)));
         }
     }
-    let happened = |kind| recording.events.iter().filter(|event| event.what == kind).count();
-    for (_, points, says) in EVENTS.iter().filter(|(kind, ..)| happened(*kind) > 0) {
-        doubts.deduct(*points, format!("{says}."));
+    let happened = |kind| recording.events.iter().rfind(|event| event.what == kind);
+    for (kind, points, says) in EVENTS {
+        match happened(*kind) {
+            Some(event) if *kind == EventKind::BudgetStep && !event.detail.is_empty() => {
+                doubts.deduct(*points, format!("{says}. {}.", event.detail));
+            }
+            Some(_) => doubts.deduct(*points, format!("{says}.")),
+            None => {}
+        }
     }
     for (skip, points, says) in SKIPS {
         match recording.skipped.count(*skip) {
@@ -205,7 +211,7 @@ pub(super) fn doubts(recording: &Recording, allocated: u64) -> Doubts {
             format!("Only about one allocation in every {period} was followed: the sums are estimates."),
         );
     }
-    if happened(EventKind::Gap) > 0 {
+    if happened(EventKind::Gap).is_some() {
         let says = "Some of the time was not watched: what was freed then still counts as live.";
         doubts.fatal.push(says.to_owned());
     }

@@ -16,15 +16,20 @@ use super::{
 /// Sums at the end. They saturate: a hostile file may hold any numbers.
 pub(super) fn at_end(histories: &[History<'_>]) -> Totals {
     let mut totals = Totals::default();
+    let mut variance = 0.0;
     for counters in histories.iter().filter_map(History::last) {
         let add = |sum: &mut u64, value: u64| *sum = sum.saturating_add(value);
         add(&mut totals.live_bytes, counters.live_bytes);
         add(&mut totals.live_count, counters.live_count);
+        variance += (counters.live_error_bytes as f64).powi(2); // blocks are drawn independently
         add(&mut totals.allocated_bytes, counters.allocated_bytes);
         add(&mut totals.allocated_count, counters.allocated_count);
         add(&mut totals.freed_bytes, counters.allocated_bytes.saturating_sub(counters.live_bytes));
         add(&mut totals.freed_count, counters.allocated_count.saturating_sub(counters.live_count));
     }
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "saturates; never negative")]
+    let error = variance.sqrt().round() as u64;
+    totals.live_error_bytes = (error > 0).then_some(error);
     totals
 }
 

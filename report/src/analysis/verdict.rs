@@ -88,10 +88,16 @@ fn leak_rate(case: &Case<'_>) -> Slope {
 
 fn too_short(case: &Case<'_>) -> Option<Opinion> {
     let count = case.recording.snapshots.len();
-    let reason = format!(
-        "{} too few to tell growth from chance: at least 3 are needed, 10 are good.",
-        amount::counted(count, "snapshot is", "snapshots are")
-    );
+    let let_go = case.recording.end.as_ref().is_some_and(|end| end.reason == "budget");
+    let reason = if let_go {
+        let watched = amount::seconds(case.recording.duration_ns() as f64 / 1e9);
+        format!("Watching ended after {watched}: it cost more than its budget.")
+    } else {
+        format!(
+            "{} too few to tell growth from chance: at least 3 are needed, 10 are good.",
+            amount::counted(count, "snapshot is", "snapshots are")
+        )
+    };
     (count < 3).then(|| (VerdictName::Inconclusive, 0, vec![reason]))
 }
 

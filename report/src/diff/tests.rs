@@ -29,6 +29,7 @@ fn recording(module: &str, hours: u64, stacks: &[(&[&str], u64, u64)]) -> Record
             id,
             live_bytes: live(*first, *last),
             live_count: 1,
+            live_error_bytes: 0,
             allocated_bytes: live(*first, *last) * 2,
             allocated_count: 2,
             cohorts: Vec::new(),

@@ -57,6 +57,7 @@ fn counters(id: u32, live: u64) -> StackCounters {
         id,
         live_bytes: live,
         live_count: 1,
+        live_error_bytes: 0,
         allocated_bytes: 2 * live,
         allocated_count: 2,
         cohorts,

@@ -46,6 +46,7 @@ fn recording() -> Recording {
         id,
         live_bytes,
         live_count,
+        live_error_bytes: 0,
         allocated_bytes,
         allocated_count: allocated_bytes / 10,
         cohorts: Vec::new(),

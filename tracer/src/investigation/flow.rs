@@ -5,20 +5,23 @@ use std::{
     time::{Duration, Instant},
 };
 
-use leakhound_ebpf::abi::MAX_PROCESSES;
-use leakhound_report::recording::{End, EventKind, Overhead, Record};
+use leakhound_ebpf::abi::ProcessNumber;
+use leakhound_report::recording::{EventKind, Record};
 
 use super::{
     InvestigationError, Observer, Plan, Progress, Subject,
-    header::{header, nanoseconds},
+    ending::Cores,
+    header::header,
     ledger::Own,
+    processor::Reading,
+    spending::Purse,
     wait::{EndWatch, Woken, wait_until},
     watch::{self, Watch},
 };
 use crate::{
-    blocks, followed::Followed, kernel_side::monotonic_ns, launch::Launched, locate::Target,
-    modules::Modules, process::ProcessId, settings::Settings, stacks::Stacks, symbolize::Symbolizer,
-    tally::Tally,
+    budget::Level, followed::Followed, kernel_side::monotonic_ns, launch::Launched, locate::Target,
+    modules::Modules, process::ProcessId, settings::Settings, slots::Slots, stacks::Stacks,
+    symbolize::Symbolizer, tally::Tally,
 };
 
 /// Everything that lives as long as the probes.
@@ -31,7 +34,7 @@ pub(super) struct Run<'a> {
     pub(super) processes: Vec<(Followed, EndWatch)>,
     /// Every process ever met, so that none is tried twice.
     pub(super) met: HashSet<ProcessId>,
-    next_slot: u16,
+    pub(super) slots: Slots,
     pub(super) symbolizer: Symbolizer,
     pub(super) stacks: Stacks,
     pub(super) tally: Tally,
@@ -39,7 +42,12 @@ pub(super) struct Run<'a> {
     pub(super) modules_recorded: usize,
     pub(super) progress: Progress,
     pub(super) events: u64,
-    attach_took: Duration,
+    pub(super) purse: Purse,
+    pub(super) last_snapshot_ns: u64,
+    pub(super) attach_took: Duration,
+    /// When the probes came off, nanoseconds since the start, and how long that took.
+    pub(super) let_go: Option<(u64, Duration)>,
+    pub(super) cores: Cores,
 }
 
 /// Runs an investigation to its end.
@@ -67,8 +75,12 @@ impl<'a> Run<'a> {
     fn start(target: Target, plan: &'a Plan<'a>, observer: Observer<'a>) -> Result<Self, InvestigationError> {
         let settings = plan.settings;
         let (ids, more) = target.processes()?;
+        let first_look = Reading::take(ids.iter().copied());
         let mut modules = Modules::new(settings.debug_dirs.clone());
-        let looked_at = ids.iter().filter(|id| Followed::new(**id, 0).remap(&mut modules).is_ok()).count();
+        let looked_at = ids
+            .iter()
+            .filter(|id| Followed::new(**id, ProcessNumber::default()).remap(&mut modules).is_ok())
+            .count();
         if looked_at == 0 {
             return Err(InvestigationError::Gone);
         }
@@ -81,17 +93,26 @@ impl<'a> Run<'a> {
             modules,
             processes: Vec::new(),
             met: HashSet::new(),
-            next_slot: 0,
+            slots: Slots::default(),
             symbolizer: Symbolizer::default(),
             stacks: Stacks::default(),
             tally: Tally::default(),
             own: Own { processes_left_out: more as u64, ..Own::default() },
             modules_recorded: 0,
-            progress: Progress::default(),
+            progress: Progress {
+                budget: settings.budget,
+                sample_period: settings.sample,
+                ..Progress::default()
+            },
             events: 0,
+            purse: Purse::new(settings.budget, settings.sample.map_or(Level::Everything, Level::Sample)),
+            last_snapshot_ns: 0,
             attach_took: Duration::ZERO,
+            let_go: None,
+            cores: Cores::default(),
         };
         run.record(&Record::Header(header(plan, &run.target, &ids, &*run.watch, &run.modules)))?;
+        run.cores.before = first_look.until(&Reading::take(ids.iter().copied()));
         let began = Instant::now();
         let mut functions = 0;
         for id in ids {
@@ -113,6 +134,9 @@ impl<'a> Run<'a> {
     /// From the first snapshot to the end record.
     fn watch(mut self, mut launched: Option<&mut Launched>) -> Result<(), InvestigationError> {
         let began = Instant::now();
+        self.purse.open();
+        let started_by_us = launched.is_some();
+        let with_probes = self.read_processors();
         if let Some(launched) = launched.as_mut() {
             launched.go()?;
         }
@@ -121,7 +145,7 @@ impl<'a> Run<'a> {
         let reason = loop {
             due = (due + self.settings.interval).min(end);
             let woken = loop {
-                match self.wait(due, began) {
+                match self.wait(due, began)? {
                     Woken::AllEnded if self.goes_on_without_them()? => {}
                     woken => break woken,
                 }
@@ -133,41 +157,59 @@ impl<'a> Run<'a> {
             if woken == Woken::Due && due < end {
                 self.refresh()?;
             }
+            self.cores.during = with_probes.until(&self.read_processors());
+            if woken == Woken::TooDear {
+                self.let_go()?;
+            }
             self.snapshot()?;
             match woken {
+                Woken::TooDear => break "budget",
                 Woken::AllEnded => break "targetExited",
                 Woken::Stopped => break "stopped",
                 Woken::Due if due >= end => break "duration",
                 Woken::Due => {}
             }
         };
-        self.finish(reason)
+        // what we started ends with us, and who asks to stop does not want to wait
+        let look_again = !started_by_us && matches!(reason, "duration" | "budget");
+        self.finish(reason, look_again)
     }
 
-    fn wait(&mut self, due: Instant, began: Instant) -> Woken {
-        let processes = &self.processes;
-        let watches = || processes.iter().map(|(_, watch)| watch).collect();
-        let mut progress = self.progress;
-        wait_until(due, watches, self.observer.stop, || {
-            progress.elapsed = began.elapsed();
-            (self.observer.progress)(&progress);
-        })
+    fn wait(&mut self, due: Instant, began: Instant) -> Result<Woken, InvestigationError> {
+        loop {
+            let look = due.min(Instant::now() + self.purse.pause());
+            let processes = &self.processes;
+            let watches = || processes.iter().map(|(_, watch)| watch).collect();
+            let mut progress = self.progress;
+            let woken = wait_until(look, watches, self.observer.stop, || {
+                progress.elapsed = began.elapsed();
+                (self.observer.progress)(&progress);
+            });
+            if !self.keep_to_budget()? {
+                return Ok(Woken::TooDear);
+            }
+            if woken != Woken::Due || look >= due {
+                return Ok(woken);
+            }
+        }
     }
 
     /// Follows one process, and says on how many functions probes went; `None` when it ended meanwhile, there is no slot
     /// left, or probes could get it killed.
     pub(super) fn follow(&mut self, id: ProcessId) -> Result<Option<usize>, InvestigationError> {
         self.met.insert(id);
-        if usize::from(self.next_slot) >= MAX_PROCESSES {
+        let Some(number) = self.slots.take() else {
             self.own.processes_left_out += 1;
             return Ok(None);
-        }
-        let mut process = Followed::new(id, self.next_slot);
+        };
+        let mut process = Followed::new(id, number);
         let new = match process.remap(&mut self.modules) {
             Ok(Some(new)) if id.is_alive() => new,
-            _ => return Ok(None),
+            _ => {
+                self.slots.give_back(number);
+                return Ok(None);
+            }
         };
-        self.next_slot += 1;
         self.processes.push((process, EndWatch::new(id)));
         let index = self.processes.len() - 1;
         match self.attach(index, &new) {
@@ -192,31 +234,6 @@ impl<'a> Run<'a> {
         let following = self.watch.follow(process, &mut self.modules, new)?;
         self.own.mappings_left_out = self.own.mappings_left_out.max(following.mappings_left_out as u64);
         Ok(following.functions)
-    }
-
-    /// Takes the probes off and records the end. The last snapshot was before: between the first probe coming off and the
-    /// last, frees are seen whose allocations are not.
-    fn finish(mut self, reason: &str) -> Result<(), InvestigationError> {
-        let began = Instant::now();
-        self.watch.detach(&mut self.processes.iter_mut().map(|(process, _)| process));
-        let detach = began.elapsed();
-        self.event(EventKind::Detached, None, String::new())?;
-        let largest = self.tally.largest(blocks::STACKS);
-        let pids = self.processes.iter().map(|(process, _)| (process.slot, process.id.pid)).collect();
-        let (side, wanted) = (self.watch.side(), self.settings.blocks_per_stack);
-        let blocks = blocks::oldest(side, &self.stacks, &largest, &pids, wanted)?;
-        let end = End {
-            time_ns: self.time_ns(),
-            reason: reason.to_owned(),
-            overhead: Overhead {
-                attach_ns: nanoseconds(self.attach_took),
-                detach_ns: nanoseconds(detach),
-                events: self.events,
-                probe_ns: self.watch.probe_ns(),
-            },
-            blocks,
-        };
-        self.record(&Record::End(end))
     }
 
     /// Nanoseconds since the start.

@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use leakhound_report::recording::{self, Header, Host};
 
 use super::{Plan, watch::Watch};
-use crate::{locate::Target, modules::Modules, process::ProcessId};
+use crate::{locate::Target, modules::Modules, process::ProcessId, sampling::Period};
 
 /// What is asked, of whom, and how it is measured.
 pub(super) fn header(
@@ -33,7 +33,7 @@ pub(super) fn header(
             duration_ns: nanoseconds(settings.duration),
             interval_ns: nanoseconds(settings.interval),
             min_size_bytes: settings.min_size,
-            sample_period_bytes: 0,
+            sample_period_bytes: settings.sample.map_or(0, Period::bytes),
             cohort_ns: nanoseconds(settings.cohort()),
         },
         host: Host {

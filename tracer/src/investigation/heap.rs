@@ -1,5 +1,7 @@
 //! Heap mode: probes on the allocator functions of each process.
 
+use std::time::Duration;
+
 use leakhound_report::recording::{self, Mode};
 
 use super::{
@@ -8,6 +10,7 @@ use super::{
 };
 use crate::{
     attachment::ProcessProbes,
+    budget::{Costs, Spending},
     calibrate::calibrate,
     followed::Followed,
     heap::Heap,
@@ -15,6 +18,7 @@ use crate::{
     modules::Modules,
     process::ProcessId,
     rung::{FilterProof, Rung},
+    sampling::Period,
 };
 
 /// Heap mode at work.
@@ -23,7 +27,7 @@ pub(super) struct HeapWatch {
     rung: Rung,
     kernel: String,
     filter_proof: FilterProof,
-    probe_ns: f64,
+    costs: Costs,
 }
 
 impl HeapWatch {
@@ -39,11 +43,12 @@ impl HeapWatch {
         ids.iter().try_for_each(|id| require_survival(*id, &filter_proof, &kernel))?;
         require_allocator(modules)?;
         // before the clock of the recording starts
-        let probe_ns = calibrate(rung)
+        let traps = calibrate(rung)
             .map_err(|source| InvestigationError::Attach { pid: std::process::id(), source })?;
         let constants = Constants { cohort: settings.cohort(), min_size: settings.min_size };
-        let heap = Heap::load(rung, constants, capacity(settings.capacity, modules))?;
-        Ok(Self { heap, rung, kernel, filter_proof, probe_ns })
+        let mut heap = Heap::load(rung, constants, capacity(settings.capacity, modules))?;
+        heap.set_sampling(settings.sample)?;
+        Ok(Self { heap, rung, kernel, filter_proof, costs: Costs::new(traps) })
     }
 }
 
@@ -57,7 +62,15 @@ impl Watch for HeapWatch {
     }
 
     fn probe_ns(&self) -> f64 {
-        self.probe_ns
+        self.costs.per_event_ns()
+    }
+
+    fn spend(&mut self, passed: Duration) -> Result<Option<Spending>, InvestigationError> {
+        Ok(Some(self.costs.spend(self.heap.efforts()?, passed)))
+    }
+
+    fn sample(&mut self, period: Period) -> Result<(), InvestigationError> {
+        Ok(self.heap.set_sampling(Some(period))?)
     }
 
     fn side(&self) -> &KernelSide {
@@ -79,13 +92,13 @@ impl Watch for HeapWatch {
         }
         modules.place_tables(&mut self.heap.unwind);
         let (table, mappings_left_out) = process.kernel_table(modules);
-        self.heap.side.set_process(process.slot.into(), &table)?;
+        self.heap.side.set_process(process.number.slot().into(), &table)?;
         let files: Vec<_> = new.iter().filter_map(|number| modules.sites(*number)).collect();
         let before = process.probes.sites();
-        let (pid, slot) = (process.id.pid, process.slot);
+        let (pid, number) = (process.id.pid, process.number);
         process
             .probes
-            .attach(&self.heap.probes, &mut self.heap.side.object, &files, pid, slot)
+            .attach(&self.heap.probes, &mut self.heap.side.object, &files, pid, number)
             .map_err(|source| InvestigationError::Attach { pid, source })?;
         Ok(Following { functions: process.probes.sites() - before, mappings_left_out })
     }

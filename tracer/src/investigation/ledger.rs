@@ -29,12 +29,12 @@ pub(super) fn compose(kernel: &BTreeMap<Ledger, u64>, sum: Counters, own: &Own) 
         Ledger::WalksUnreadable,
         Ledger::WalksTruncated,
     ];
-    let walks = sum.allocated_count + of(Ledger::BlocksFull) + of(Ledger::CountersFull);
+    let walks = sum.allocated.count + of(Ledger::BlocksFull) + of(Ledger::CountersFull);
     let mut ledger: BTreeMap<String, u64> =
         kernel.iter().map(|(entry, count)| (entry.key().to_owned(), *count)).collect();
     let computed = [
-        (Ledger::Allocations.key(), sum.allocated_count),
-        (Ledger::Frees.key(), sum.freed_count),
+        (Ledger::Allocations.key(), sum.allocated.count),
+        (Ledger::Frees.key(), sum.freed.count),
         (Ledger::WalksComplete.key(), walks.saturating_sub(short.into_iter().map(of).sum())),
         ("modulesUnopened", own.modules.unopened),
         ("modulesMatchedByInode", own.modules.matched_by_inode),
@@ -54,7 +54,7 @@ pub(super) fn compose(kernel: &BTreeMap<Ledger, u64>, sum: Counters, own: &Own) 
     ledger
 }
 
-/// How often probes ran: every call is one event, and so is every free.
+/// How often probes ran, in modes whose kernel side does not count it: every call is one event, and so is every free.
 pub(super) fn events(ledger: &BTreeMap<String, u64>) -> u64 {
     let counted = [
         Ledger::Allocations,
@@ -73,13 +73,16 @@ pub(super) fn events(ledger: &BTreeMap<String, u64>) -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use leakhound_ebpf::abi::Amounts;
+
     use super::*;
 
     #[test]
     fn complete_walks_are_all_but_the_short_ones() {
         let kernel =
             BTreeMap::from([(Ledger::WalksNoRows, 3), (Ledger::BlocksFull, 2), (Ledger::UnmatchedFrees, 7)]);
-        let sum = Counters { allocated_count: 10, freed_count: 4, ..Counters::default() };
+        let amounts = |count| Amounts { count, ..Amounts::default() };
+        let sum = Counters { allocated: amounts(10), freed: amounts(4) };
         let ledger = compose(&kernel, sum, &Own::default());
         assert_eq!(ledger["walksComplete"], 9);
         assert_eq!((ledger["allocations"], ledger["frees"], ledger["unmatchedFrees"]), (10, 4, 7));

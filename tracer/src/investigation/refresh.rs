@@ -69,7 +69,7 @@ impl Run<'_> {
 
     /// Hashes of a stack belong to one slot, so nobody else's counts are touched.
     fn retire(&mut self, process: &Followed) {
-        let hashes = self.stacks.of_slot(process.slot).to_vec();
+        let hashes = self.stacks.of_process(process.number).to_vec();
         self.tally.retire(&hashes, |hash| self.stacks.id(hash));
     }
 

@@ -11,6 +11,7 @@ impl Run<'_> {
     /// Reads the counters and records what changed.
     pub(super) fn snapshot(&mut self) -> Result<(), InvestigationError> {
         let time_ns = self.time_ns();
+        self.last_snapshot_ns = time_ns;
         let reading = self.watch.side().counters()?;
         self.record_new_stacks(reading.iter().map(|(key, _)| key.stack))?;
         let changed = {
@@ -53,14 +54,16 @@ impl Run<'_> {
         Ok(())
     }
 
-    fn note_progress(&mut self, events: u64, time_ns: u64) {
+    fn note_progress(&mut self, counted: u64, time_ns: u64) {
         let (live_bytes, live_count) = self.tally.live();
-        let seconds = self.settings.interval.min(Duration::from_nanos(time_ns.max(1))).as_secs_f64();
         self.progress.snapshots += 1;
         self.progress.live_bytes = live_bytes;
         self.progress.live_count = live_count;
-        self.progress.events_per_second = events.saturating_sub(self.events) as f64 / seconds;
-        self.events = events;
+        if self.purse.events.is_none() {
+            let seconds = self.settings.interval.min(Duration::from_nanos(time_ns.max(1))).as_secs_f64();
+            self.progress.events_per_second = counted.saturating_sub(self.events) as f64 / seconds;
+        }
+        self.events = self.purse.events.unwrap_or(counted);
         (self.observer.progress)(&self.progress);
     }
 }

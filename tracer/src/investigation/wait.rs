@@ -42,6 +42,8 @@ pub(super) enum Woken {
     AllEnded,
     /// Somebody asked us to stop.
     Stopped,
+    /// Watching costs the target more than it may.
+    TooDear,
 }
 
 /// Waits until a moment, calling `meanwhile` a few times a second.

@@ -1,10 +1,13 @@
 //! What an investigation needs to know of a mode: the only place where modes differ.
 
+use std::time::Duration;
+
 use leakhound_report::recording::{self, Mode};
 
 use super::{InvestigationError, Plan, heap::HeapWatch};
 use crate::{
-    followed::Followed, kernel_side::KernelSide, modules::Modules, process::ProcessId, settings::Capacity,
+    budget::Spending, followed::Followed, kernel_side::KernelSide, modules::Modules, process::ProcessId,
+    sampling::Period, settings::Capacity,
 };
 
 /// One mode at work. Its probes come off when it is dropped, and so do those that it left with a process when that is.
@@ -15,8 +18,19 @@ pub(super) trait Watch {
     /// How it sees what happens, for the recording's header.
     fn attached_by(&self) -> &'static str;
 
-    /// Mean cost of one event to the target in nanoseconds, measured before the start; 0 when nobody can tell.
+    /// Mean cost of one event to the target in nanoseconds so far; 0 when nobody can tell.
     fn probe_ns(&self) -> f64;
+
+    /// What it cost the target since it was last asked, `passed` ago; `None` when this mode costs too little to tell, and so
+    /// needs no budget.
+    fn spend(&mut self, _passed: Duration) -> Result<Option<Spending>, InvestigationError> {
+        Ok(None)
+    }
+
+    /// Follows only a sample from now on, to cost less.
+    fn sample(&mut self, _period: Period) -> Result<(), InvestigationError> {
+        Ok(())
+    }
 
     /// Its counters, stacks, blocks and ledger.
     fn side(&self) -> &KernelSide;

@@ -6,5 +6,6 @@ mod closed_loop;
 mod endings;
 mod following;
 mod hostile;
+mod sampling;
 mod servers;
 mod support;

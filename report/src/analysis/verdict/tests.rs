@@ -63,6 +63,7 @@ impl Run<'_> {
             id,
             live_bytes,
             live_count: live_bytes.div_ceil(1000),
+            live_error_bytes: 0,
             allocated_bytes: live_bytes + self.churn * at,
             allocated_count: (live_bytes + self.churn * at).div_ceil(1000),
             cohorts: (0..at).map(cohort).collect(),

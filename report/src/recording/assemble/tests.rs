@@ -7,6 +7,7 @@ fn counters(id: u32, live: u64, allocated: u64) -> StackCounters {
         id,
         live_bytes: live,
         live_count: 1,
+        live_error_bytes: 0,
         allocated_bytes: allocated,
         allocated_count: 1,
         cohorts: vec![],

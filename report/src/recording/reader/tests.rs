@@ -29,6 +29,7 @@ fn records() -> Vec<Record> {
             id: 1,
             live_bytes: second * 100,
             live_count: second,
+            live_error_bytes: 0,
             allocated_bytes: second * 100,
             allocated_count: second,
             cohorts,

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use leakhound_ebpf::abi::{self, Operation, WalkEnd};
+use leakhound_ebpf::abi::{self, Operation, ProcessNumber, WalkEnd};
 
 use super::walk::{BLOCK_SIZE, Program, SOURCE, build, hex};
 use crate::{allocator, heap::Heap, kernel_side::Constants, rung::Rung, settings::Capacity};
@@ -79,8 +79,9 @@ fn probe(program: &Program) -> (Heap, Vec<crate::rung::Attachment>) {
         let Some(path) = module.image.fd_path() else { continue };
         for found in allocator::find(&module.image.path, &module.image.data(), None).unwrap() {
             let calls = found.sites.iter().filter(|site| site.shape.operation != Operation::Free);
-            let sites: Vec<_> =
-                calls.map(|site| (site.file_offset, site.shape.cookie(site.hook, 0))).collect();
+            let sites: Vec<_> = calls
+                .map(|site| (site.file_offset, site.shape.cookie(site.hook, false, ProcessNumber::default())))
+                .collect();
             attached.extend(
                 heap.probes.attach_calls(&mut heap.side.object, &path, &sites, program.pid()).unwrap(),
             );

@@ -1,0 +1,123 @@
+//! How much of the target's time the probes may take, and what is given up to keep to it.
+//!
+//! ```text
+//! every allocation -> a sample of them, ever coarser -> no probes at all
+//! ```
+//!
+//! The kernel side counts and times its own runs, and a calibration at start-up says what the traps around them cost. An
+//! allowance as in a savings account grows with time up to half a second of one core, so that a busy start is no reason
+//! to give anything up, and a program of any speed has paid at most that before something is.
+
+mod cost;
+
+use std::{fmt, time::Duration};
+
+use thiserror::Error;
+
+pub use cost::{Costs, Efforts, Spending, Traps};
+
+use crate::sampling::Period;
+
+/// Share of one core of the target's time that the probes may take.
+#[derive(Debug, Clone, Copy, PartialEq, PartialOrd)]
+pub struct Budget(f64);
+
+/// No budget that could be kept.
+#[derive(Debug, Clone, Copy, PartialEq, Error)]
+pub enum BudgetError {
+    /// Nothing.
+    #[error(
+        "a budget of 0 % leaves no time for any probe: use --mode growth, which costs nothing while the program does not grow, or a budget such as 1%"
+    )]
+    Nothing,
+    /// No share.
+    #[error("a budget is a share of one core above 0 % and up to 100 %, such as 5%, or off")]
+    NoShare,
+}
+
+/// What is followed now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Level {
+    /// Every allocation.
+    Everything,
+    /// A sample.
+    Sample(Period),
+}
+
+/// What to do about the cost.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Step {
+    /// Go on.
+    Stay,
+    /// Follow fewer allocations from now on.
+    Sample(Period),
+    /// Take the probes off: that they are hit at all costs too much.
+    LetGo,
+}
+
+/// Saved up at most: half a second, or what is earned in ten.
+const MOST_SAVED: Duration = Duration::from_millis(500);
+const SAVING_TIME: f64 = 10.0;
+
+impl Budget {
+    /// A share of one core, above 0 and up to 1.
+    pub fn new(share: f64) -> Result<Self, BudgetError> {
+        match share {
+            0.0 => Err(BudgetError::Nothing),
+            share if share > 0.0 && share <= 1.0 => Ok(Self(share)),
+            _ => Err(BudgetError::NoShare),
+        }
+    }
+
+    /// Of one core, 0 to 1.
+    pub const fn share(self) -> f64 {
+        self.0
+    }
+
+    /// What to do at this level, with this much of the allowance left and at this rate of spending.
+    pub fn decide(self, level: Level, allowance: &Allowance, spending: &Spending) -> Step {
+        if allowance.0 > 0.0 || spending.share <= self.0 {
+            return Step::Stay;
+        }
+        if spending.least > self.0 {
+            return Step::LetGo;
+        }
+        match level {
+            Level::Everything => Step::Sample(Period::FIRST_STEP),
+            Level::Sample(period) if period < Period::LAST_STEP => Step::Sample(period.coarser()),
+            Level::Sample(_) => Step::LetGo,
+        }
+    }
+}
+
+impl fmt::Display for Budget {
+    fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(to, "{} %", (self.0 * 1e4).round() / 1e2)
+    }
+}
+
+/// Seconds of one core that may still be spent at once; below 0 they are owed.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Allowance(f64);
+
+impl Allowance {
+    /// As it is when the probes go on.
+    pub fn new(budget: Budget) -> Self {
+        Self(most_saved(budget))
+    }
+
+    /// Earns for the time that passed and pays what was spent in it. Debt is forgotten beyond what can be saved: it holds the
+    /// present level for as long as that, not for the rest of the run.
+    pub fn settle(&mut self, budget: Budget, spending: &Spending) {
+        let change = (budget.share() - spending.share) * spending.seconds;
+        let most = most_saved(budget);
+        self.0 = (self.0 + change).clamp(-most, most);
+    }
+}
+
+fn most_saved(budget: Budget) -> f64 {
+    (budget.share() * SAVING_TIME).min(MOST_SAVED.as_secs_f64())
+}
+
+#[cfg(test)]
+mod tests;
