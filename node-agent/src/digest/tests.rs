@@ -41,6 +41,7 @@ fn recording(functions: &[(&str, u64)], depth: usize) -> Recording {
                 id,
                 live_bytes,
                 live_count: live_bytes / 64,
+                live_error_bytes: 0,
                 allocated_bytes,
                 allocated_count: allocated_bytes / 64,
                 cohorts: vec![Cohort { number: 0, allocated_bytes, live_bytes }],
