@@ -38,16 +38,15 @@ lint: setup-test $(WEB)/node_modules/.package-lock.json ## Check format, lints, 
 	cargo fmt --all --check
 	cargo fmt --all --check --manifest-path examples/Cargo.toml
 	cargo clippy --workspace --all-targets -- --deny warnings
-	cargo run --quiet --package leakhound-crds --bin crdgen -- check $(CRDS)
+	cargo run --quiet --package leakhound-crds --bin crdgen -- check
 	cargo clippy --workspace --manifest-path examples/Cargo.toml --target-dir $(EXAMPLES)/cargo -- --deny warnings
 	cargo deny --log-level error check bans licenses sources
 	RUSTDOCFLAGS='--deny warnings' cargo doc --workspace --no-deps --quiet
 	cd $(WEB) && npm run --silent check-built
 
 .PHONY: crds
-CRDS := crds/yaml charts/leakhound/files/crds
-crds: setup-build ## Write the definitions of the cluster's resources anew, from the types in crds/src
-	cargo run --quiet --package leakhound-crds --bin crdgen -- write $(CRDS)
+crds: setup-build ## Write the definitions of the cluster's resources and docs/api.md anew, from the types in crds/src
+	cargo run --quiet --package leakhound-crds --bin crdgen -- write
 
 $(WEB)/node_modules/.package-lock.json: $(WEB)/package-lock.json | setup-test
 	cd $(WEB) && npm ci --silent

@@ -4,12 +4,39 @@ use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
     CustomResourceDefinition, JSONSchemaProps, JSONSchemaPropsOrArray, JSONSchemaPropsOrBool,
 };
 use kube::CustomResourceExt;
+use serde_yaml_ng::Value;
 
 use crate::{LeakInvestigation, LeakProbe};
 
 /// The definitions to install.
 pub fn definitions() -> [CustomResourceDefinition; 2] {
     [tidy(LeakInvestigation::crd()), tidy(LeakProbe::crd())]
+}
+
+/// A definition as YAML, for files.
+///
+/// # Errors
+/// None that depends on the definition.
+pub fn yaml(definition: &CustomResourceDefinition) -> Result<String, serde_yaml_ng::Error> {
+    let mut value = serde_yaml_ng::to_value(definition)?;
+    whole_numbers(&mut value);
+    serde_yaml_ng::to_string(&value)
+}
+
+/// Bounds are floating-point numbers in the API, and look odd so.
+fn whole_numbers(value: &mut Value) {
+    match value {
+        Value::Number(number) => {
+            if let Some(whole) = number.as_f64().filter(|float| float.fract() == 0.0 && float.abs() < 1e15) {
+                #[allow(clippy::cast_possible_truncation, reason = "it is whole and small")]
+                let whole = whole as i64;
+                *number = whole.into();
+            }
+        }
+        Value::Sequence(items) => items.iter_mut().for_each(whole_numbers),
+        Value::Mapping(fields) => fields.iter_mut().for_each(|(_, field)| whole_numbers(field)),
+        _ => {}
+    }
 }
 
 /// The derive lets every optional field be `null`, which the server would then store; here a field is set or absent.

@@ -16,6 +16,7 @@ pub mod investigation;
 pub mod names;
 pub mod probe;
 pub mod quantity;
+pub mod reference;
 mod rules;
 
 pub use condition::{Condition, ConditionStatus};

@@ -215,7 +215,7 @@ pub struct Report {
     /// Formats, each once. Default HTML alone.
     #[schemars(length(min = 1, max = 4), extend("x-kubernetes-list-type" = "set"))]
     pub formats: Vec<ReportFormat>,
-    /// Name of a store that the installation defines. Default: default.
+    /// Name of a store that the installation defines. Default default.
     #[schemars(length(min = 1, max = 63))]
     pub storage_name: String,
     /// Names of receivers that the installation defines, at most 8.

@@ -5,6 +5,7 @@
 mod admission;
 mod agents;
 mod columns;
+mod examples;
 mod parsing;
 mod rights;
 mod schema;
