@@ -48,6 +48,7 @@ fn main() -> Result<()> {
         ("memleak", odd::memleak),
         ("kernel", odd::kernel),
         ("growth", modes::growth),
+        ("sampled", modes::sampled),
         ("off-heap", odd::off_heap),
         ("one-snapshot", odd::one_snapshot),
         ("empty", odd::empty),

@@ -211,6 +211,7 @@ fn stack_columns<'a>(columns: &mut Columns, rows: &[Row<'a>], drawn: &[usize]) -
     let mut last = |name, of: fn(&StackCounters) -> u64| {
         columns.plain(name, rows.iter().map(|row| int(row.history.last().map_or(0, of))));
     };
+    last("liveError", |counters| counters.live_error_bytes);
     last("liveCount", |counters| counters.live_count);
     last("allocatedBytes", |counters| counters.allocated_bytes);
     last("allocatedCount", |counters| counters.allocated_count);

@@ -43,11 +43,11 @@ export function badge(name: ClassName | undefined): HTMLElement {
   return el("span", { class: "badge", title: `${name}: ${CLASSES[name].what}` }, glyph(name), name);
 }
 
-/** Live bytes over time in the space of a word; `label` says in words what it shows. */
-export function sparkline(values: Float64Array, name: ClassName | undefined, label: string, width = 80, height = 22): SVGElement {
+/** Live bytes over time in the space of a word; `label` says in words what it shows, `least` is what it has room for at least. */
+export function sparkline(values: Float64Array, name: ClassName | undefined, label: string, width = 80, height = 22, least = 1): SVGElement {
   // More points than pixels draw nothing more.
   const stride = Math.max(1, Math.floor(values.length / width));
-  let most = 1;
+  let most = least;
   for (const value of values) if (value > most) most = value;
   const points: string[] = [];
   const add = (i: number) => {

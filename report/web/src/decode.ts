@@ -36,7 +36,7 @@ export type ClassName = "Leak" | "Suspected" | "Saturating" | "Plateau" | "Sawto
 
 const COLUMNS = [
   "placeFunction", "placeFile", "placeLine", "placeModule", "placeKind", "nodeParent", "nodePlace", "leaf",
-  "id", "cut", "live", "liveCount", "allocatedBytes", "allocatedCount", "class",
+  "id", "cut", "live", "liveError", "liveCount", "allocatedBytes", "allocatedCount", "class",
   "growthPerHour", "slopeLow", "slopeHigh", "trend", "growingShare", "deceleration", "survival",
   "time", "total", "rss", "anonymous", "charged",
   "cohortStack", "cohortEnd", "cohortAllocated", "cohortFrom", "cohortLive",

@@ -1,11 +1,11 @@
 // An open row: why this class, how its cohorts survived, its oldest blocks, and the whole stack.
 
 import { badge, sparkline } from "./classes";
-import { copyButton, el } from "./dom";
+import { copyButton, el, svg } from "./dom";
 import type { Place, Report } from "./report";
 import { survivalChart } from "./survival";
 import { base, legible } from "./text";
-import { bytes, count, duration, elapsed, percent, perHour, signed } from "./units";
+import { bytes, count, duration, elapsed, estimate, percent, perHour, signed } from "./units";
 import { counted } from "./words";
 
 export interface DetailActions {
@@ -41,7 +41,7 @@ function numbers(report: Report, stack: number): HTMLElement {
   const list = el("dl", { class: "numbers" });
   const add = (label: string, value: string | undefined) => value !== undefined && list.append(el("div", {}, el("dt", {}, label), el("dd", {}, value)));
   add("Growth", `${perHour(report.growthPerHour[stack]!)}${evidence.slope ? ` (95\u00a0%: ${perHour(evidence.slope[0])} to ${perHour(evidence.slope[1])})` : ""}`);
-  add("Live", `${bytes(report.lastLive(stack))} in ${counted(data.mode, data.liveCount[stack]!)}`);
+  add("Live", `${estimate(report.lastLive(stack), report.error(stack))} in ${counted(data.mode, data.liveCount[stack]!)}`);
   const allocated = data.allocatedBytes[stack]!;
   if (allocated) add("Allocated", `${bytes(allocated)} in ${count(data.allocatedCount[stack]!)}, ${percent(report.lastLive(stack) / allocated)} still live`);
   add("Grew in", evidence.growingShare === undefined ? undefined : `${percent(evidence.growingShare)} of the steps`);
@@ -54,12 +54,22 @@ function numbers(report: Report, stack: number): HTMLElement {
 function liveChart(report: Report, stack: number): HTMLElement {
   const values = report.series(stack);
   const [first, last] = [values[0] ?? 0, values.at(-1) ?? 0];
-  const chart = sparkline(values, report.class(stack), `Live bytes from ${bytes(first)} to ${bytes(last)}`, 420, 120);
   const most = values.reduce((high, value) => Math.max(high, value), 0);
+  const error = report.error(stack);
+  const ceiling = Math.max(1, most, error ? last + 2 * error : 0);
+  const chart = sparkline(values, report.class(stack), `Live bytes from ${bytes(first)} to ${bytes(last)}`, 420, 120, ceiling);
+  if (error) chart.append(errorBar(last, error, ceiling));
   return el("figure", {},
-    el("figcaption", {}, "Live bytes", el("span", {}, `${bytes(first)} → ${bytes(last)} (${signed(last - first)})${most > last && most > first ? `, at most ${bytes(most)}` : ""}`)),
+    el("figcaption", {}, "Live bytes", el("span", {}, `${bytes(first)} → ${bytes(last)} (${signed(last - first)}${error ? `, ± ${bytes(error)}` : ""})${most > last && most > first ? `, at most ${bytes(most)}` : ""}`)),
     el("div", { class: "plot" }, chart),
     report.steps > 1 && el("div", { class: "scale" }, el("span", {}, elapsed(report.seconds[0]!)), el("span", {}, elapsed(report.seconds[report.steps - 1]!))));
+}
+
+/** Where 19 of 20 estimates of the last value lie: two standard errors to each side. */
+function errorBar(last: number, error: number, ceiling: number): SVGElement {
+  const y = (value: number) => (118.5 - (Math.max(0, value) / ceiling) * 117).toFixed(1);
+  const [high, low] = [y(last + 2 * error), y(last - 2 * error)];
+  return svg("path", { class: "error", d: `M418 ${high}V${low}M412 ${high}H419M412 ${low}H419` });
 }
 
 /** Runs of runtime and allocator frames become one line that opens. */
@@ -116,7 +126,7 @@ function blocks(report: Report, stack: number): HTMLElement {
 
 /** The stack as plain text, for a ticket. */
 export function asText(report: Report, stack: number): string {
-  const head = `${report.class(stack) ?? "not judged"}: ${bytes(report.lastLive(stack))} live, ${perHour(report.growthPerHour[stack]!)}`;
+  const head = `${report.class(stack) ?? "not judged"}: ${estimate(report.lastLive(stack), report.error(stack))} live, ${perHour(report.growthPerHour[stack]!)}`;
   const frames = report.places(stack).map((index, i) => {
     const place = report.place(index);
     return `  #${i} ${legible(place.function, 2000)}${location(place) ? `  ${location(place)}` : ""}${place.inlined ? " (inlined)" : ""}`;

@@ -26,7 +26,7 @@ function frame(name: string): string {
   return clean.startsWith("#") ? `_${clean}` : clean;
 }
 
-const HEAD = ["rank", "class", "function", "file", "line", "module", "growth_bytes", "growth_bytes_per_hour", "live_bytes", "live_blocks", "allocated_bytes", "allocated_blocks", "oldest_block_seconds", "why", "stack"];
+const HEAD = ["rank", "class", "function", "file", "line", "module", "growth_bytes", "growth_bytes_per_hour", "live_bytes", "live_error_bytes", "live_blocks", "allocated_bytes", "allocated_blocks", "oldest_block_seconds", "why", "stack"];
 
 /** The table as RFC 4180 has it, in the order of `stacks`; `growth` is that of the stretch looked at. */
 export function csv(report: Report, stacks: Iterable<number>, growth: Float64Array): string {
@@ -37,7 +37,7 @@ export function csv(report: Report, stacks: Iterable<number>, growth: Float64Arr
     const oldest = report.oldest[stack]!;
     lines.push([
       stack + 1, text(report.class(stack) ?? ""), text(place?.function ?? ""), text(place?.file ?? ""), place?.line || "", text(place?.module ?? ""),
-      growth[stack]!, Math.round(report.growthPerHour[stack]!), report.lastLive(stack), data.liveCount[stack]!,
+      growth[stack]!, Math.round(report.growthPerHour[stack]!), report.lastLive(stack), report.error(stack) ?? "", data.liveCount[stack]!,
       data.allocatedBytes[stack]!, data.allocatedCount[stack]!, oldest === oldest ? Math.round(oldest) : "",
       text(report.evidence(stack).because ?? ""), text(report.places(stack).map((index) => report.place(index).function).join(" < ")),
     ].join(","));

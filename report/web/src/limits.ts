@@ -118,7 +118,7 @@ function overhead(report: Report): HTMLElement {
   return list("What it cost the program", [
     ["Time in probes", cost.probeNanoseconds ? `${percent((cost.eventsPerSecond * cost.probeNanoseconds) / 1e9)} of one CPU` : undefined],
     ["Probes run", `${count(cost.events)}, ${count(Math.round(cost.eventsPerSecond))} a second`],
-    ["Each", cost.probeNanoseconds ? `${count(Math.round(cost.probeNanoseconds))} ns, measured at attach` : undefined],
+    ["Each", cost.probeNanoseconds ? `${count(Math.round(cost.probeNanoseconds))} ns on average` : undefined],
     ["Attach, detach", `${duration(cost.attachSeconds)}, ${duration(cost.detachSeconds)}`],
     ...cores(cost),
   ]);
@@ -127,7 +127,7 @@ function overhead(report: Report): HTMLElement {
 /** What the program itself used, without probes and with them; only what is known of it. */
 function cores({ cpuBefore, cpuDuring, cpuAfter }: Report["data"]["overhead"]): [string, string][] {
   const known = ([["before", cpuBefore], ["during", cpuDuring], ["after", cpuAfter]] as const).filter(([, value]) => value != null);
-  return known.length ? [[`CPUs that the program kept busy ${known.map(([when]) => when).join(", ")}`, known.map(([, value]) => value!.toFixed(2)).join(", ")]] : [];
+  return known.length ? [["CPUs it kept busy", known.map(([when, value]) => `${value!.toFixed(2)} ${when}`).join(", ")]] : [];
 }
 
 function setting(report: Report): HTMLElement {
@@ -137,7 +137,7 @@ function setting(report: Report): HTMLElement {
   return list("How it was measured", [
     ["Mode", data.mode],
     ["Interval", settings.intervalNs ? duration(settings.intervalNs / 1e9) : undefined],
-    ["Sampling", data.source !== "leakhound" ? undefined : settings.samplePeriodBytes ? `every ${bytes(settings.samplePeriodBytes)}` : "every allocation"],
+    ["Sampling", data.source !== "leakhound" ? undefined : settings.samplePeriodBytes ? `every ${bytes(settings.samplePeriodBytes)}` : data.events.some(([, , kind]) => kind === "budgetStep") ? "every allocation at first; see the events" : "every allocation"],
     ["Allocators", data.allocators.length ? `${data.allocators.map(({ family, module }) => `${legible(family, 30)} (${legible(base(module), 40)})`).join(", ")}, ${count(functions)} function${functions === 1 ? "" : "s"}` : undefined],
     ["Probes", host.attach && legible(host.attach, 40)],
     ["Kernel", host.kernel && legible(`${host.kernel} ${host.architecture}`, 80)],

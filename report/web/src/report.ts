@@ -90,6 +90,11 @@ export class Report {
     return this.steps ? this.live(stack, this.steps - 1) : 0;
   }
 
+  /** Standard error of the live bytes at the end, where a sample can only estimate them. */
+  error(stack: number): number | undefined {
+    return this.data.liveError[stack] || undefined;
+  }
+
   series(stack: number): Float64Array {
     return this.data.live.subarray(stack * this.steps, (stack + 1) * this.steps);
   }

@@ -62,6 +62,8 @@ export function drawTable(report: Report, view: View, actions: Omit<DetailAction
     const name = place ? short(place.function, 160) : "(no frames)";
     const where = place ? [place.file && `${legible(tail(place.file), 80)}${place.line ? `:${place.line}` : ""}`, place.module && legible(base(place.module), 40)].filter(Boolean).join(" · ") : "";
     const oldest = report.oldest[stack]!;
+    // The error is known for the end only.
+    const error = (view.state.stretch?.[1] ?? report.steps - 1) === report.steps - 1 ? report.error(stack) : undefined;
     const cell = (kind: string, ...children: (Node | string)[]) => el("div", { role: "gridcell", class: kind }, ...children);
     return el("div", { role: "row", class: "cells", id: `row-${stack}` },
       cell("rank", count(stack + 1)),
@@ -70,7 +72,7 @@ export function drawTable(report: Report, view: View, actions: Omit<DetailAction
       cell("trend", sparkline(report.series(stack), report.class(stack), "live bytes over time")),
       cell("growth number", signed(growth[stack]!)),
       cell(`rate number${settled(report.class(stack)) ? " settled" : ""}`, perHour(report.growthPerHour[stack]!)),
-      cell("live number", bytes(live[stack]!)),
+      cell("live number", bytes(live[stack]!), ...(error ? [el("small", {}, `± ${bytes(error)}`)] : [])),
       cell("count number", count(data.liveCount[stack]!)),
       cell("allocated number", data.allocatedBytes[stack] ? bytes(allocated[stack]!) : "–"),
       cell("oldest number", oldest === oldest ? rough(oldest) : "–"));

@@ -15,6 +15,8 @@ export function bytes(value: number): string {
 }
 
 export const signed = (value: number) => (value > 0 ? `+${bytes(value)}` : bytes(value));
+/** An estimate and its standard error; `error` is absent where nothing was estimated. */
+export const estimate = (value: number, error: number | undefined) => (error ? `${bytes(value)} ± ${bytes(error)}` : bytes(value));
 export const perHour = (value: number) => `${signed(Math.abs(value) < 0.5 ? 0 : value)}/h`;
 const grouped = new Intl.NumberFormat("en-US");
 export const count = (value: number) => grouped.format(value);

@@ -157,7 +157,7 @@ function figures(report: Report, last: number): HTMLElement[] {
     if (resident !== undefined) out.push(figure("Resident memory grows", perHour((resident * 3600) / (report.seconds[last]! - report.seconds[0]!)), `${signed(resident)} while watched; ${signed(data.total[last]! - data.total[0]!)} live`));
     else out.push(figure(leak ? "Leaks" : "Growth", perHour(bytesPerHour), stacks.length ? `in ${count(stacks.length)} stack${stacks.length === 1 ? "" : "s"}; ${grown}` : grown));
   }
-  if (report.steps) out.push(figure(words(data.mode).live, bytes(data.total[last]!), `${counted(data.mode, data.totals.liveCount)} in ${count(report.stacks)} stack${report.stacks === 1 ? "" : "s"}`));
+  if (report.steps) out.push(figure(words(data.mode).live, bytes(data.total[last]!), `${data.totals.liveErrorBytes ? `± ${bytes(data.totals.liveErrorBytes)}; ` : ""}${counted(data.mode, data.totals.liveCount)} in ${count(report.stacks)} stack${report.stacks === 1 ? "" : "s"}`));
   const rss = report.rss[last];
   const memoryLimit = data.target.memoryLimitBytes;
   if (rss != null) out.push(figure("Resident", bytes(rss), memoryLimit ? `${percent(rss / memoryLimit)} of the ${bytes(memoryLimit)} limit` : `${signed(rss - (report.rss[0] ?? rss))} while watched`));

@@ -21,7 +21,7 @@ async function on(name: string, options: BrowserContextOptions, use: (page: Page
   }
 }
 const overflow = (page: Page) => page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
-const SAMPLES = ["small", "hostile", "memleak", "kernel", "growth", "off-heap", "one-snapshot", "empty", "no-snapshots"];
+const SAMPLES = ["small", "hostile", "memleak", "kernel", "growth", "sampled", "off-heap", "one-snapshot", "empty", "no-snapshots"];
 
 test("hostile names are inert and legible, in every section and open row", () => on("hostile", {}, async (page) => {
   const markup = await page.evaluate(() => [...document.querySelectorAll("script, img, svg[onload], [onerror], [onload], [onclick], i[onclick]")].length);
@@ -86,6 +86,7 @@ for (const name of SAMPLES) {
 for (const [name, texts] of [
   ["memleak", [/RSS is not in this recording/, /log of libbpf-tools’ memleak/, /third_leak/]],
   ["kernel", [/do_anonymous_page/, /the kernel, working for postgres \(pid 4711\)/, /Page cache, inodes and the pages of programs are left out/]],
+  ["sampled", [/Heap mode, sampled every 512 KiB/, /± [\d.]+ MiB; [\d,]+ blocks/, /sums are estimates with an error \(±\)/, /CPUs it kept busy\s+0\.81 before, 0\.84 during, 0\.80 after/, /Cost lowered/]],
   ["growth", [/Touched in/, /pages in 3 stacks/, /a cache, or memory that an allocator or garbage collector keeps, it cannot tell/, /--mode heap --duration 5m/]],
   ["one-snapshot", [/Inconclusive/, /too few/, /One snapshot, at 0:10/, /cut off/]],
   ["empty", [/Nothing was live at any snapshot/, /The recording has no stack/, /Nothing (grew or shrank|to weigh)/]],
@@ -101,6 +102,14 @@ for (const [name, texts] of [
     assert.doesNotMatch(text, /NaN|undefined|null|Infinity|\[object/);
   }));
 }
+
+test("what a sample estimates stands with its error, in the row, the chart and the export", () => on("sampled", {}, async (page) => {
+  const row = page.locator("#grid .row .cells").first();
+  assert.match(await row.locator(".live").innerText(), /^[\d.]+ MiB\s+± [\d.]+ MiB$/);
+  await row.click();
+  assert.equal(await page.locator("#grid .detail .spark .error").count(), 1);
+  assert.match(await page.locator("#grid .numbers").innerText(), /Live\s+[\d.]+ MiB ± [\d.]+ MiB in/);
+}));
 
 test("the peak of a kernel recording names do_anonymous_page first", () => on("kernel", {}, async (page) => {
   assert.match(await page.locator("#peak-body li").first().innerText(), /do_anonymous_page/);

@@ -24,10 +24,10 @@ test("CSV holds what it holds: no formula, no broken row", async () => {
   const of = await report({ stacks: [["=cmd|' /C calc'!A0", "ma\"in,\n"], ["-1+1"]], live: [[1, 20], [7, 7]], classes: ["Leak", "Plateau"], facts: { because: ["It grew."] } });
   const rows = csv(of, [0, 1], weigh(of, "growth", whole(of))).trimEnd().split("\r\n");
   assert.equal(rows.length, 3);
-  assert.equal(rows[0]!.split(",").length, 15);
+  assert.equal(rows[0]!.split(",").length, 16);
   assert.ok(rows[1]!.startsWith(`1,"Leak","'=cmd|' /C calc'!A0","",,`), rows[1]);
   assert.ok(rows[1]!.endsWith(`"It grew.","'=cmd|' /C calc'!A0 < ma""in,\\u000a"`), rows[1]);
-  assert.match(rows[1]!, /,19,\d+,20,/);
+  assert.match(rows[1]!, /,19,\d+,20,,/);
   assert.ok(rows[2]!.includes(`"'-1+1"`), rows[2]);
 });
 

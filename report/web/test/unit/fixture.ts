@@ -52,7 +52,7 @@ export function packed({ stacks, live, classes = [], facts = {}, columns: extra 
     cut: zero(),
     live: live.flatMap((series) => differences(series)),
     freed: live.flatMap((series) => series.map(() => 0)),
-    liveCount: zero(), allocatedBytes: zero(), allocatedCount: zero(),
+    liveError: zero(), liveCount: zero(), allocatedBytes: zero(), allocatedCount: zero(),
     class: stacks.map((_, i) => CLASSES.indexOf(classes[i] ?? "") + 1),
     growthPerHour: zero(), slopeLow: zero(), slopeHigh: zero(), trend: zero(), growingShare: zero(), deceleration: zero(), survival: zero(),
     time: differences(Array.from({ length: steps }, (_, t) => 10_000 * (t + 1))), total, rss: total.map(() => 0), anonymous: total.map(() => 0), charged: total.map(() => 0),
