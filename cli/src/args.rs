@@ -6,6 +6,8 @@ use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum, error::ErrorKind
 use clap_complete::Shell;
 use leakhound_tracer::{budget::Budget, rung::Rung, sampling::Period};
 
+use crate::cluster::args::Cluster;
+
 const EXAMPLES: &str = "\
 Examples:
   leakhound run --pid 4711                            watch a running process for a minute
@@ -17,6 +19,7 @@ Examples:
   leakhound report memleak.log --html report.html     the same report from a log of bcc's or libbpf-tools' memleak
   leakhound diff before.lhr after.lhr                 what grew between two recordings
   leakhound doctor                                    what this kernel and these privileges allow
+  leakhound cluster run cart-6c9f-x2lqp               watch a pod of a Kubernetes cluster
 
 Exit status: 0 the investigation worked, whatever it found; 1 it failed; 2 wrong use; 3 --fail-on was met.";
 
@@ -41,6 +44,8 @@ pub(crate) enum Command {
     Diff(Diff),
     /// Show what this kernel and these privileges allow, what is missing, and how to get it
     Doctor(Doctor),
+    /// Investigate pods of a Kubernetes cluster that Leakhound is installed in; also as `kubectl leak`
+    Cluster(Box<Cluster>),
     /// Print a completion script
     Completions {
         /// For which shell
@@ -54,6 +59,10 @@ pub(crate) enum Command {
 }
 
 #[derive(Debug, Args)]
+#[command(override_usage = "\
+    leakhound run [OPTIONS] --pid N
+       leakhound run [OPTIONS] --container ID
+       leakhound run [OPTIONS] -- COMMAND [ARGUMENT]...")]
 pub(crate) struct Run {
     #[command(flatten)]
     pub(crate) target: TargetArgs,

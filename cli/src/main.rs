@@ -6,9 +6,12 @@
 //! report    a recording or a memleak log   -> outputs -> table
 //! diff      two of those
 //! doctor    what this machine allows
+//! cluster   the same on a Kubernetes cluster, through its API; also as `kubectl leak`
 //! ```
 
 mod args;
+mod cluster;
+mod columns;
 mod destination;
 mod diff;
 mod doctor;
@@ -21,7 +24,9 @@ mod run;
 mod table;
 
 use std::{
+    env,
     io::{self, Write},
+    path::Path,
     process::ExitCode,
 };
 
@@ -29,23 +34,15 @@ use clap::{CommandFactory, Parser};
 use tracing_subscriber::{EnvFilter, fmt};
 
 use args::{Cli, Command};
+use cluster::{Called, args::Plugin};
 
 /// The investigation worked, but `--fail-on` was met.
 const FOUND: u8 = 3;
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
-    log(cli.verbose);
-    let result = match cli.command {
-        Command::Run(run) => run::run(&run),
-        Command::Report(report) => report::report(&report),
-        Command::Diff(asked) => diff::compare(&asked),
-        Command::Doctor(doctor) => doctor::doctor(&doctor),
-        Command::Completions { shell } => {
-            clap_complete::generate(shell, &mut Cli::command(), "leakhound", &mut io::stdout());
-            Ok(Outcome::Worked)
-        }
-        Command::Man { directory } => manual::write(&directory),
+    let (name, result) = match is_plugin() {
+        true => ("kubectl leak", plugin()),
+        false => ("leakhound", command()),
     };
     match result {
         Ok(Outcome::Worked) => ExitCode::SUCCESS,
@@ -53,9 +50,39 @@ fn main() -> ExitCode {
         Err(error) if is_closed_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
             // One line: why, and what to do.
-            let _ = writeln!(io::stderr(), "leakhound: {error:#}");
+            let _ = writeln!(io::stderr(), "{name}: {error:#}");
             ExitCode::FAILURE
         }
+    }
+}
+
+/// kubectl runs the program `kubectl-leak` for `kubectl leak`.
+fn is_plugin() -> bool {
+    env::args_os()
+        .next()
+        .is_some_and(|path| Path::new(&path).file_name().is_some_and(|name| name == "kubectl-leak"))
+}
+
+fn plugin() -> anyhow::Result<Outcome> {
+    let plugin = Plugin::parse();
+    log(plugin.verbose);
+    cluster::cluster(&plugin.cluster, Called::Kubectl)
+}
+
+fn command() -> anyhow::Result<Outcome> {
+    let cli = Cli::parse();
+    log(cli.verbose);
+    match cli.command {
+        Command::Run(run) => run::run(&run),
+        Command::Report(report) => report::report(&report),
+        Command::Diff(asked) => diff::compare(&asked),
+        Command::Doctor(doctor) => doctor::doctor(&doctor),
+        Command::Cluster(asked) => cluster::cluster(&asked, Called::Leakhound),
+        Command::Completions { shell } => {
+            clap_complete::generate(shell, &mut Cli::command(), "leakhound", &mut io::stdout());
+            Ok(Outcome::Worked)
+        }
+        Command::Man { directory } => manual::write(&directory),
     }
 }
 

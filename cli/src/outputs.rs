@@ -116,7 +116,7 @@ fn judge(analysis: &Analysis, fail_on: Option<FailOn>) -> Outcome {
 }
 
 /// The terminal's width; wide enough for source lines when output goes elsewhere.
-fn terminal_width() -> u16 {
+pub(crate) fn terminal_width() -> u16 {
     const ELSEWHERE: u16 = 120;
     rustix::termios::tcgetwinsize(std::io::stdout()).map_or(ELSEWHERE, |size| size.ws_col.max(60))
 }

@@ -90,7 +90,7 @@ fn record(
 
     let mut writer = file.map(Destination::into_stream).transpose()?.map(Writer::new);
     let mut records = Vec::new();
-    let line = Line::new(settings.duration, run.quiet);
+    let line = Line::new(settings.duration, run.quiet, "attaching");
     let launched = !run.target.command.is_empty();
     let observer = Observer {
         record: &mut |record: &Record| -> io::Result<()> {

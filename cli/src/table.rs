@@ -2,13 +2,12 @@
 
 use std::fmt::Write as _;
 
-use comfy_table::{Cell, CellAlignment, ColumnConstraint, ContentArrangement, Table, Width, presets};
 use leakhound_report::{
     amount,
     analysis::{Analysis, Class, Finding, Frame, VerdictName},
 };
 
-use crate::human;
+use crate::{columns::columns, human};
 
 /// Most frames shown under a stack's first; the reports have them all.
 const FRAMES: usize = 12;
@@ -19,7 +18,7 @@ pub(crate) fn answer(analysis: &Analysis, top: usize, width: u16) -> String {
     let shown: Vec<&Finding> =
         analysis.findings.iter().filter(|finding| finding.live_bytes > 0).take(top).collect();
     if !shown.is_empty() {
-        let _ = write!(text, "\n{}\n", findings(&shown, width).trim_fmt());
+        let _ = write!(text, "\n{}", findings(&shown, width));
     }
     text.push_str(&left_out(analysis, shown.len()));
     text.push_str(&totals(analysis));
@@ -28,18 +27,7 @@ pub(crate) fn answer(analysis: &Analysis, top: usize, width: u16) -> String {
 
 fn verdict(analysis: &Analysis) -> String {
     let verdict = &analysis.verdict;
-    let name = match verdict.name {
-        VerdictName::LeakLikely => "Leak likely",
-        VerdictName::GrowthUnexplained => "Growth without an explanation",
-        VerdictName::AllocatorRetention => "No leak: the allocator keeps freed memory",
-        VerdictName::OffHeapGrowth => "Growth outside the watched allocators",
-        VerdictName::NoLeakObserved => "No leak observed",
-        VerdictName::Inconclusive => "Inconclusive",
-    };
-    let mut text = match verdict.name {
-        VerdictName::Inconclusive => format!("{name}\n"),
-        _ => format!("{name} ({} % sure)\n", verdict.confidence_percent),
-    };
+    let mut text = title(verdict.name, verdict.confidence_percent) + "\n";
     for reason in &verdict.reasons {
         let _ = writeln!(text, "  - {}", visible(reason));
     }
@@ -54,6 +42,22 @@ fn verdict(analysis: &Analysis) -> String {
     text
 }
 
+/// A verdict in words, with how sure it is.
+pub(crate) fn title(verdict: VerdictName, confidence_percent: impl std::fmt::Display) -> String {
+    let name = match verdict {
+        VerdictName::LeakLikely => "Leak likely",
+        VerdictName::GrowthUnexplained => "Growth without an explanation",
+        VerdictName::AllocatorRetention => "No leak: the allocator keeps freed memory",
+        VerdictName::OffHeapGrowth => "Growth outside the watched allocators",
+        VerdictName::NoLeakObserved => "No leak observed",
+        VerdictName::Inconclusive => "Inconclusive",
+    };
+    match verdict {
+        VerdictName::Inconclusive => name.to_owned(),
+        _ => format!("{name} ({confidence_percent} % sure)"),
+    }
+}
+
 /// How early and how late, where that makes a difference to a person.
 fn range(interval: Option<(f64, Option<f64>)>) -> String {
     let Some((early, late)) = interval else { return String::new() };
@@ -65,37 +69,18 @@ fn range(interval: Option<(f64, Option<f64>)>) -> String {
     }
 }
 
-fn findings(findings: &[&Finding], width: u16) -> Table {
-    let mut table = Table::new();
-    table
-        .load_style(presets::NOTHING)
-        .set_content_arrangement(ContentArrangement::Dynamic)
-        .set_width(width)
-        .set_header(["#", "LIVE", "BLOCKS", "GROWTH", "CLASS", "WHERE"]);
-    for finding in findings {
-        table.add_row([
-            Cell::new(finding.rank),
-            Cell::new(estimate(finding.live_bytes, finding.live_error_bytes)),
-            Cell::new(human::count(finding.live_count)),
-            Cell::new(human::bytes_per_hour(finding.growth_bytes_per_hour)),
-            Cell::new(class(finding)),
-            Cell::new(stack(finding)),
-        ]);
-    }
-    for index in 0..4 {
-        if let Some(column) = table.column_mut(index) {
-            column.set_cell_alignment(CellAlignment::Right);
-        }
-    }
-    for index in 0..5 {
-        if let Some(column) = table.column_mut(index) {
-            column.set_constraint(ColumnConstraint::ContentWidth);
-        }
-    }
-    if let Some(column) = table.column_mut(5) {
-        column.set_constraint(ColumnConstraint::LowerBoundary(Width::Fixed(40)));
-    }
-    table
+fn findings(findings: &[&Finding], width: u16) -> String {
+    let rows = findings.iter().map(|finding| {
+        [
+            finding.rank.to_string(),
+            estimate(finding.live_bytes, finding.live_error_bytes),
+            human::count(finding.live_count),
+            human::bytes_per_hour(finding.growth_bytes_per_hour),
+            class(finding),
+            stack(finding),
+        ]
+    });
+    columns(["#", "LIVE", "BLOCKS", "GROWTH", "CLASS", "WHERE"], 4, rows, width)
 }
 
 /// Bytes, with the standard error of what a sample can only estimate.
