@@ -151,7 +151,9 @@ fn the_seeds_three_leaks_are_found_by_line_and_nothing_else() {
     let analysis: Value = serde_json::from_slice(&fs::read(&json).unwrap()).unwrap();
     assert_eq!(analysis["format"], "leakhound-analysis/1");
     assert_eq!(analysis["mode"], "Heap");
-    assert_eq!(analysis["snapshotCount"], 10);
+    // fewer when the machine is too busy for all of them
+    let snapshots = analysis["snapshotCount"].as_u64().unwrap();
+    assert!((5..=10).contains(&snapshots), "{snapshots}");
     let lines: Vec<u64> =
         growing(&analysis).iter().filter_map(|finding| finding["frames"][0]["line"].as_u64()).collect();
     let mut sorted = lines.clone();

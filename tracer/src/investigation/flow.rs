@@ -15,7 +15,7 @@ use super::{
     ledger::Own,
     processor::Reading,
     spending::Purse,
-    wait::{EndWatch, Woken, wait_until},
+    wait::{EndWatch, Woken, next_due, wait_until},
     watch::{self, Watch},
 };
 use crate::{
@@ -143,7 +143,7 @@ impl<'a> Run<'a> {
         let end = began + self.settings.duration;
         let mut due = began;
         let reason = loop {
-            due = (due + self.settings.interval).min(end);
+            due = next_due(due, self.settings.interval, end, Instant::now());
             let woken = loop {
                 match self.wait(due, began)? {
                     Woken::AllEnded if self.goes_on_without_them()? => {}

@@ -81,3 +81,28 @@ pub(super) fn wait_until<'a>(
         meanwhile();
     }
 }
+
+/// When the next snapshot is due: an interval after the one before was, or at the end. After a late one at least half of that
+/// is waited: snapshots that follow each other at once show a program that does nothing, as if its leak had paused.
+pub(super) fn next_due(before: Instant, interval: Duration, end: Instant, now: Instant) -> Instant {
+    let due = (before + interval).min(end);
+    due.max(now + due.saturating_duration_since(before) / 2)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn snapshots_keep_their_distance_when_one_is_late() {
+        let began = Instant::now();
+        let at = |tenths: u64| began + Duration::from_millis(100 * tenths);
+        let next = |before, now| next_due(at(before), Duration::from_secs(1), at(50), at(now));
+        assert_eq!(next(0, 0), at(10));
+        assert_eq!(next(10, 12), at(20), "a little late is made up for");
+        assert_eq!(next(10, 19), at(24), "more is not");
+        assert_eq!(next(10, 90), at(95));
+        assert_eq!(next(45, 45), at(50), "the last stretch may be short");
+        assert_eq!(next(40, 49), at(54), "the end waits as well");
+    }
+}
