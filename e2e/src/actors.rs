@@ -1,8 +1,8 @@
 //! Nodes, and the agents' pods on them, without a kubelet.
 
 use anyhow::{Context, Result};
-use k8s_openapi::api::core::v1::Pod;
-use kube::Api;
+use k8s_openapi::api::{apps::v1::DaemonSet, core::v1::Pod};
+use kube::{Api, api::PostParams};
 use serde_json::json;
 
 use crate::{ApiServer, apiserver::Binding};
@@ -20,24 +20,27 @@ impl ApiServer {
         Ok(())
     }
 
-    /// Makes the pod that a DaemonSet would make on a node for the agent; returns its name.
-    pub fn agent_pod(&self, namespace: &str, node: &str) -> Result<String> {
+    /// Makes the agent's pod on a node as the installed DaemonSet would; returns its name.
+    ///
+    /// # Errors
+    /// When the chart is not installed, or the server refuses the pod.
+    pub async fn agent_pod(&self, namespace: &str, node: &str) -> Result<String> {
+        let sets: Api<DaemonSet> = Api::namespaced(self.admin()?, namespace);
+        let set = sets.get("leakhound-agent").await.context("the chart is not installed")?;
+        let template = set.spec.context("a DaemonSet has a spec")?.template;
         let name = format!("leakhound-agent-{node}");
-        self.apply(&[json!({ "apiVersion": "v1", "kind": "Pod",
-            "metadata": { "name": name, "namespace": namespace, "labels": { "app.kubernetes.io/component": "agent" } },
-            "spec": {
-                "serviceAccountName": "leakhound-agent",
-                "nodeName": node,
-                "tolerations": [{ "operator": "Exists" }],
-                "containers": [{ "name": "agent", "image": "leakhound" }],
-            } })])?;
+        let mut pod =
+            Pod { metadata: template.metadata.unwrap_or_default(), spec: template.spec, ..Pod::default() };
+        pod.metadata.name = Some(name.clone());
+        pod.spec.get_or_insert_default().node_name = Some(node.to_owned());
+        Api::namespaced(self.admin()?, namespace).create(&PostParams::default(), &pod).await?;
         Ok(name)
     }
 
     /// A node with an agent's pod, and the pod's token for the API server.
     pub async fn agent_token(&self, namespace: &str, node: &str) -> Result<String> {
         self.node(node)?;
-        let pod = self.agent_pod(namespace, node)?;
+        let pod = self.agent_pod(namespace, node).await?;
         self.token(namespace, "leakhound-agent", Binding::Pod(&pod), None).await
     }
 

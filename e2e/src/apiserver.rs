@@ -18,7 +18,7 @@ use tokio::sync::OnceCell;
 
 use crate::{pki::Authority, process::Process, scratch::Scratch, wait::until};
 
-pub use access::{Binding, Output};
+pub use access::{Binding, Output, request_token};
 
 /// How long a start may take on a busy machine.
 const START: Duration = Duration::from_secs(120);

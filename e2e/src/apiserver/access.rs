@@ -28,6 +28,8 @@ pub enum Binding<'a> {
     None,
     /// A pod of the account's namespace: it names the pod and its node, and ends with the pod.
     Pod(&'a str),
+    /// A pod by name and uid: a kubelet may ask for no other.
+    ExactPod(&'a str, &'a str),
     /// A node.
     Node(&'a str),
 }
@@ -76,6 +78,9 @@ impl ApiServer {
     }
 
     /// A token of a service account, for the API server or for another audience.
+    ///
+    /// # Errors
+    /// When the account or what the token is bound to does not exist.
     pub async fn token(
         &self,
         namespace: &str,
@@ -83,28 +88,7 @@ impl ApiServer {
         bound: Binding<'_>,
         audience: Option<&str>,
     ) -> Result<String> {
-        let reference = |kind: &str, name: &str| BoundObjectReference {
-            api_version: Some("v1".to_owned()),
-            kind: Some(kind.to_owned()),
-            name: Some(name.to_owned()),
-            uid: None,
-        };
-        let request = TokenRequest {
-            metadata: ObjectMeta::default(),
-            spec: TokenRequestSpec {
-                audiences: audience.map(str::to_owned).into_iter().collect(),
-                bound_object_ref: match bound {
-                    Binding::None => None,
-                    Binding::Pod(name) => Some(reference("Pod", name)),
-                    Binding::Node(name) => Some(reference("Node", name)),
-                },
-                expiration_seconds: None,
-            },
-            status: None,
-        };
-        let accounts: Api<ServiceAccount> = Api::namespaced(self.admin()?, namespace);
-        let answer = accounts.create_token_request(account, &PostParams::default(), &request).await?;
-        Ok(answer.status.context("the server gave no token")?.token)
+        request_token(&self.admin()?, namespace, account, bound, audience).await
     }
 
     /// Makes a namespace, called `prefix` and a random end, and waits until pods can be made in it.
@@ -171,6 +155,39 @@ impl ApiServer {
         fs::rename(&draft, &path)?;
         Ok(path)
     }
+}
+
+/// Asks for a token of a service account, with the rights of this client.
+///
+/// # Errors
+/// When the server refuses.
+pub async fn request_token(
+    client: &Client,
+    namespace: &str,
+    account: &str,
+    bound: Binding<'_>,
+    audience: Option<&str>,
+) -> Result<String> {
+    let reference = |kind: &str, name: &str, uid: Option<&str>| BoundObjectReference {
+        api_version: Some("v1".to_owned()),
+        kind: Some(kind.to_owned()),
+        name: Some(name.to_owned()),
+        uid: uid.map(str::to_owned),
+    };
+    let spec = TokenRequestSpec {
+        audiences: audience.map(str::to_owned).into_iter().collect(),
+        bound_object_ref: match bound {
+            Binding::None => None,
+            Binding::Pod(name) => Some(reference("Pod", name, None)),
+            Binding::ExactPod(name, uid) => Some(reference("Pod", name, Some(uid))),
+            Binding::Node(name) => Some(reference("Node", name, None)),
+        },
+        expiration_seconds: None,
+    };
+    let request = TokenRequest { metadata: ObjectMeta::default(), spec, status: None };
+    let accounts: Api<ServiceAccount> = Api::namespaced(client.clone(), namespace);
+    let answer = accounts.create_token_request(account, &PostParams::default(), &request).await?;
+    Ok(answer.status.context("the server gave no token")?.token)
 }
 
 fn client(config: &Kubeconfig) -> Result<Client> {

@@ -7,6 +7,7 @@ mod agents;
 mod columns;
 mod examples;
 mod parsing;
+mod pod_security;
 mod rights;
 mod schema;
 mod status;

@@ -3,9 +3,14 @@
 use std::time::Duration;
 
 use k8s_openapi::api::authentication::v1::{TokenReview, TokenReviewSpec, TokenReviewStatus};
+use kube::Client;
 use kube::{Api, api::PostParams};
 use leakhound_crds::names::{AGENT_ACCOUNT, AUDIENCE, OPERATOR_ACCOUNT};
-use leakhound_e2e::{ApiServer, apiserver::Binding, wait::until};
+use leakhound_e2e::{
+    ApiServer,
+    apiserver::{Binding, request_token},
+    wait::until,
+};
 
 use crate::support::{SYSTEM, outcome};
 
@@ -29,7 +34,7 @@ fn extra(status: &TokenReviewStatus, key: &str) -> Option<Vec<String>> {
 async fn a_mounted_token_names_account_pod_and_node() {
     let Some(server) = ApiServer::shared().await else { return };
     server.node("token-a").unwrap();
-    let pod = server.agent_pod(SYSTEM, "token-a").unwrap();
+    let pod = server.agent_pod(SYSTEM, "token-a").await.unwrap();
     let token = server.token(SYSTEM, AGENT_ACCOUNT, Binding::Pod(&pod), Some(AUDIENCE)).await.unwrap();
     let status = review(server, &token).await;
     assert_eq!(status.authenticated, Some(true), "{status:?}");
@@ -72,4 +77,30 @@ async fn other_tokens_do_not_pass() {
 
     let status = review(server, "nonsense").await;
     assert_ne!(status.authenticated, Some(true));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_gets_tokens_for_its_own_agent_and_no_other() {
+    let Some(server) = ApiServer::shared().await else { return };
+    let mut pods = Vec::new();
+    for node in ["kubelet-a", "kubelet-b"] {
+        server.node(node).unwrap();
+        let pod = server.agent_pod(SYSTEM, node).await.unwrap();
+        let uid = server.pod_uid(SYSTEM, &pod).await.unwrap();
+        pods.push((pod, uid));
+    }
+    let kubelet: Client = server.client_of("system:node:kubelet-a", Some("system:nodes")).unwrap();
+    let ask = async |(pod, uid): &(String, String), audience| {
+        request_token(&kubelet, SYSTEM, AGENT_ACCOUNT, Binding::ExactPod(pod, uid), Some(audience)).await
+    };
+    // the node authorizer learns of a new pod by a watch
+    until("the node may ask for its pod's token", Duration::from_secs(30), async || {
+        ask(&pods[0], AUDIENCE).await
+    })
+    .await
+    .unwrap();
+    let other_audience = format!("{:#}", ask(&pods[0], "other").await.unwrap_err());
+    assert!(other_audience.contains("audience \"other\" not found in pod spec volume"), "{other_audience}");
+    let other_node = format!("{:#}", ask(&pods[1], AUDIENCE).await.unwrap_err());
+    assert!(other_node.contains("pod scheduled on a different node"), "{other_node}");
 }
