@@ -97,7 +97,8 @@ pub struct LeakInvestigationSpec {
     #[schemars(range(min = 0, max = 86_400))]
     #[x_kube(validation = rules::fixed("startingDeadlineSeconds"))]
     pub starting_deadline_seconds: i64,
-    /// Which allocator the program uses. Default: found by itself. Cannot be changed.
+    /// Which allocator the program uses. Default: every one that is found. This version's agents take nothing else, and
+    /// say so. Cannot be changed.
     #[serde(default)]
     #[x_kube(validation = rules::fixed("allocator"))]
     pub allocator: Allocator,
