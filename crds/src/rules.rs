@@ -39,6 +39,31 @@ pub(crate) fn duration(bounds: &str, message: &str) -> Rule {
     Rule::new(format!("self.{DURATION}{bounds}")).message(message)
 }
 
+/// Keys and values of labels as Kubernetes wants them. A selector that it refuses could never find a pod.
+pub(crate) fn labels() -> Rule {
+    Rule::new(
+        "!has(self.matchLabels) || self.matchLabels.all(k, !format.qualifiedName().validate(k).hasValue() && \
+         !format.labelValue().validate(self.matchLabels[k]).hasValue())",
+    )
+    .message(
+        "matchLabels needs keys like app or example.com/app, and values of at most 63 letters, digits, dashes, \
+         underscores and dots",
+    )
+    .field_path(".matchLabels")
+}
+
+/// The same of one condition on a label.
+pub(crate) fn requirement() -> Rule {
+    Rule::new(
+        "!format.qualifiedName().validate(self.key).hasValue() && \
+         (!has(self.values) || self.values.all(v, !format.labelValue().validate(v).hasValue()))",
+    )
+    .message(
+        "a requirement needs a key like app or example.com/app, and values of at most 63 letters, digits, dashes, \
+         underscores and dots",
+    )
+}
+
 /// A verdict needs three snapshots. Holds its tongue where a field is no duration: another rule says so.
 pub(crate) fn three_snapshots() -> Rule {
     Rule::new(format!(

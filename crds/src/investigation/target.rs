@@ -8,6 +8,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::wishes::Processes;
+use crate::rules;
 
 /// The container to watch, in the namespace of this object.
 #[derive(KubeSchema, Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -94,7 +95,8 @@ pub enum WorkloadKind {
     validation = Rule::new("(has(self.matchLabels) && size(self.matchLabels) > 0) || (has(self.matchExpressions) && size(self.matchExpressions) > 0)")
         .message("an empty selector would match every pod of the namespace: give matchLabels or matchExpressions"),
     validation = Rule::new("!has(self.matchLabels) || self.matchLabels.all(k, size(k) <= 317)")
-        .message("a label key is at most 317 characters")
+        .message("a label key is at most 317 characters"),
+    validation = rules::labels()
 )]
 pub struct Selector {
     /// Labels with the value that each must have.
@@ -114,8 +116,11 @@ pub struct Selector {
 /// A condition on one label.
 #[derive(KubeSchema, Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-#[x_kube(validation = Rule::new("(self.operator in ['In', 'NotIn']) == (has(self.values) && size(self.values) > 0)")
-    .message("In and NotIn need values, Exists and DoesNotExist take none"))]
+#[x_kube(
+    validation = Rule::new("(self.operator in ['In', 'NotIn']) == (has(self.values) && size(self.values) > 0)")
+        .message("In and NotIn need values, Exists and DoesNotExist take none"),
+    validation = rules::requirement()
+)]
 pub struct Requirement {
     /// Key of the label.
     #[schemars(length(min = 1, max = 317))]

@@ -86,3 +86,23 @@ async fn the_systems_own_namespaces_are_denied() {
         assert!(!answer.ok && complaint(&answer) == wanted, "{}", answer.text);
     }
 }
+
+/// What `docs/security.md` warns of.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_role_for_all_resources_includes_kernel_mode() {
+    let Some(server) = ApiServer::shared().await else { return };
+    let namespace = server.namespace("tenant").await.unwrap();
+    let role = json!({ "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role",
+        "metadata": { "name": "owner", "namespace": namespace },
+        "rules": [{ "apiGroups": ["*"], "resources": ["*"], "verbs": ["*"] }] });
+    server.apply(&[role]).unwrap();
+    let binding = ["-n", &namespace, "create", "rolebinding", "owner", "--role=owner", "--user=tenant"];
+    server.kubectl(&binding).unwrap().success().unwrap();
+    until("the role is in force", std::time::Duration::from_secs(30), async || {
+        let answer = would_create(server, &["--as=tenant"], &investigation(&namespace, &in_mode("Kernel")));
+        anyhow::ensure!(answer.ok, "{}", answer.text);
+        Ok(())
+    })
+    .await
+    .unwrap();
+}

@@ -9,7 +9,7 @@ use crate::support::{about_a_pod, complaint, investigation, named, would_create}
 async fn what_is_right_is_taken() {
     let Some(server) = ApiServer::shared().await else { return };
     let namespace = server.namespace("right").await.unwrap();
-    let labels = json!({ "matchLabels": { "app": "a" } });
+    let labels = json!({ "matchLabels": { "app": "a", "example.com/tier_1": "B.c", "empty": "" } });
     let expressions = json!({ "matchExpressions": [
         { "key": "app", "operator": "In", "values": ["a"] },
         { "key": "old", "operator": "DoesNotExist" },
@@ -92,6 +92,25 @@ async fn mistakes_about_the_target_are_explained() {
         (
             target(json!({ "selector": { "matchLabels": { "k".repeat(318): "v" } } })),
             "spec.target.selector: Invalid value: a label key is at most 317 characters",
+        ),
+        (
+            target(json!({ "selector": { "matchLabels": { "two words": "a" } } })),
+            "spec.target.selector.matchLabels: Invalid value: matchLabels needs keys like app or example.com/app, and \
+             values of at most 63 letters, digits, dashes, underscores and dots",
+        ),
+        (
+            target(json!({ "selector": { "matchLabels": { "app": "-a" } } })),
+            "matchLabels needs keys like app",
+        ),
+        (target(json!({ "selector": { "matchLabels": { "": "a" } } })), "matchLabels needs keys like app"),
+        (
+            requirement(json!({ "key": "a/b/c", "operator": "Exists" })),
+            "spec.target.selector.matchExpressions[0]: Invalid value: a requirement needs a key like app or \
+             example.com/app, and values of at most 63 letters, digits, dashes, underscores and dots",
+        ),
+        (
+            requirement(json!({ "key": "app", "operator": "In", "values": ["a b"] })),
+            "a requirement needs a key",
         ),
         (
             target(json!({ "podName": "A_b" })),
