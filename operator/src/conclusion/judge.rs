@@ -1,0 +1,75 @@
+//! One recording: what it says, and its own files.
+
+use leakhound_crds::investigation::wishes::ReportFormat;
+use leakhound_report::{
+    Options,
+    analysis::Analysis,
+    analyze, folded, html, pprof,
+    recording::{Limits, ReadError, Recording, read_within},
+};
+use thiserror::Error;
+
+use super::{File, Origin, extension};
+use crate::answer::Answer;
+
+/// What a recording may need in memory: twenty times the largest that an agent has been seen to make in a day.
+const LIMITS: Limits = Limits { line_bytes: 64 << 20, recording_bytes: 512 << 20 };
+
+/// Why a recording was not judged.
+#[derive(Debug, Error)]
+pub(crate) enum JudgeError {
+    /// It cannot be read.
+    #[error(transparent)]
+    Read(#[from] ReadError),
+    /// Its page cannot be made.
+    #[error(transparent)]
+    Render(#[from] html::RenderError),
+    /// Its analysis cannot be written down.
+    #[error("cannot write the analysis as JSON")]
+    Json(#[from] serde_json::Error),
+    /// A profile cannot be written.
+    #[error("cannot write the profile")]
+    Profile(#[from] std::io::Error),
+}
+
+/// One recording, judged.
+#[derive(Debug)]
+pub(crate) struct Part {
+    pub(crate) origin: Origin,
+    pub(crate) answer: Answer,
+    pub(crate) recording: Recording,
+    pub(crate) analysis: Analysis,
+}
+
+/// Reads and judges a recording.
+pub(crate) fn judge(origin: Origin, bytes: &[u8]) -> Result<Part, JudgeError> {
+    let recording = read_within(bytes, LIMITS)?;
+    let analysis = analyze(&recording, &Options::default());
+    let answer = Answer::from(&analysis);
+    Ok(Part { origin, answer, recording, analysis })
+}
+
+impl Part {
+    /// The part in one format, under a name without extension.
+    pub(super) fn file(&self, format: ReportFormat, stem: &str) -> Result<File, JudgeError> {
+        let content = match format {
+            ReportFormat::Html => html::render(&self.recording, &self.analysis)?.into_bytes(),
+            ReportFormat::Json => serde_json::to_vec(&self.analysis)?,
+            ReportFormat::Pprof => pprof_of(&self.recording)?,
+            ReportFormat::Folded => folded_of(&self.recording)?,
+        };
+        Ok(File { format: Some(format), name: format!("{stem}.{}", extension(format)), content })
+    }
+}
+
+pub(super) fn pprof_of(recording: &Recording) -> Result<Vec<u8>, JudgeError> {
+    let mut content = Vec::new();
+    pprof::write(recording, &mut content)?;
+    Ok(content)
+}
+
+pub(super) fn folded_of(recording: &Recording) -> Result<Vec<u8>, JudgeError> {
+    let mut content = Vec::new();
+    folded::write(recording, folded::Options::default(), &mut content)?;
+    Ok(content)
+}

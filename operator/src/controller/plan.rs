@@ -1,0 +1,306 @@
+//! The plan step: from what was observed to the status as it should be and the actions that are due.
+//!
+//! Pure. Actions are data; `controller::apply` carries them out. Planning again after an action that was carried out, or
+//! half carried out, gives what is left to do.
+
+mod finish;
+
+use jiff::{SignedDuration, Timestamp};
+use leakhound_crds::{
+    LeakInvestigationStatus, LeakProbe, Time,
+    condition::{self, SUCCEEDED},
+    investigation::{status::WatchedTarget, wishes::OnContainerRestart},
+    probe::Desired,
+};
+
+use super::{
+    observed::Observed,
+    resolve::{Candidates, Resolved, Target, resolve},
+};
+use crate::{
+    order::order,
+    queue::Turn,
+    refusal::{Reason, Refusal},
+    stage::{End, EndReason, PodNow, Sight, Stage, end_of},
+    status::{self, Facts, Outcome, Tracked},
+};
+
+pub(crate) use finish::{Conclude, awaits_report, basis};
+
+/// How long a target that cannot start yet is left alone before somebody looks again.
+const LOOK_AGAIN: SignedDuration = SignedDuration::from_secs(10);
+/// How often containers and agents of probes that are on are looked at.
+const WATCH: SignedDuration = SignedDuration::from_secs(5);
+/// Those that wait in the queue are woken when it is their turn; this is for wake-ups that were lost.
+const QUEUE: SignedDuration = SignedDuration::from_secs(60);
+
+/// What to do.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Action {
+    /// Order a probe.
+    Start(Box<LeakProbe>),
+    /// Have an agent take its probes off.
+    Stop { probe: String },
+    /// Have an agent go on with the container's successor.
+    Follow { probe: String, container_id: String },
+    /// Analyze the recordings and store the reports.
+    Conclude(Conclude),
+    /// Remove a probe that nobody needs any more.
+    RemoveProbe { probe: String },
+    /// Delete the investigation: its time to live is over.
+    Expire,
+}
+
+/// The status as it should be, and what to do.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Plan {
+    pub(crate) status: LeakInvestigationStatus,
+    pub(crate) actions: Vec<Action>,
+    /// When to look again if nothing happens; never, when everything that may come is watched.
+    pub(crate) wake: Option<SignedDuration>,
+}
+
+/// What to do about what was observed.
+pub(crate) fn plan(observed: &Observed, report_url: &str) -> Plan {
+    if observed.is_over() {
+        return finish::after_the_end(observed, report_url);
+    }
+    let choice = choose(observed);
+    let (watched, obstacle) = match &choice {
+        Choice::Known => (observed.chosen().to_vec(), None),
+        Choice::New(resolved) => (resolved.targets.iter().map(watched).collect(), None),
+        Choice::None(refusal) => (Vec::new(), Some(refusal)),
+        Choice::Unknown => (Vec::new(), None),
+    };
+    let mut tracked: Vec<Tracked<'_>> = watched.into_iter().map(|watched| observed.track(watched)).collect();
+    let next: Vec<Option<Result<Target, Refusal>>> =
+        tracked.iter().map(|target| next_target(observed, &choice, target)).collect();
+    let blocked = next.iter().flatten().find_map(|next| next.as_ref().err());
+    let facts = |tracked| Facts {
+        investigation: &observed.investigation,
+        targets: tracked,
+        obstacle: obstacle.or(blocked),
+        conclusion: observed.stored.as_ref().and_then(|stored| stored.conclusion.as_ref()),
+        report_url,
+        now: observed.now,
+    };
+    let deadline = status::starting_deadline(&observed.investigation, observed.now);
+    expire_waiting(&mut tracked, observed.now, deadline, blocked);
+    let mut actions = Vec::new();
+    for (target, next) in tracked.iter().zip(&next) {
+        actions.extend(act(observed, target, next.as_ref().and_then(|next| next.as_ref().ok())));
+    }
+    let conclude = finish::conclude(observed, &tracked);
+    let hurry = conclude.is_err();
+    let up_to_date = facts(&tracked);
+    let up_to_date = match &conclude {
+        // Recordings are still coming: what was concluded before is out of date.
+        Err(_) | Ok(Some(_)) => Facts { conclusion: None, ..up_to_date },
+        Ok(None) => up_to_date,
+    };
+    let status = status::status(&up_to_date);
+    let wake = wake(observed, &tracked, &status::outcome(&up_to_date), deadline, hurry);
+    actions.extend(conclude.ok().flatten().map(Action::Conclude));
+    Plan { status, actions, wake }
+}
+
+enum Choice {
+    /// The API knows the targets, and they stay.
+    Known,
+    /// Somebody looked, and these are they.
+    New(Resolved),
+    /// Somebody looked, and there are none.
+    None(Refusal),
+    /// Nobody looked.
+    Unknown,
+}
+
+/// Targets are settled by their first probe; until then every look may choose anew.
+fn choose(observed: &Observed) -> Choice {
+    if !observed.probes.is_empty() {
+        return Choice::Known;
+    }
+    if let Some(barred) = &observed.barred {
+        return Choice::None(barred.clone());
+    }
+    match &observed.candidates {
+        Some(candidates) => {
+            match resolve(&observed.investigation.spec.target, candidates, &observed.surroundings) {
+                Ok(resolved) => Choice::New(resolved),
+                Err(refusal) => Choice::None(refusal),
+            }
+        }
+        None if observed.chosen().is_empty() => Choice::Unknown,
+        None => Choice::Known,
+    }
+}
+
+fn watched(target: &Target) -> WatchedTarget {
+    WatchedTarget {
+        pod_name: target.pod_name.clone(),
+        pod_uid: target.pod_uid.clone(),
+        container: target.container.clone(),
+        container_id: Some(target.container_id.clone()),
+        node_name: Some(target.node.clone()),
+        ..WatchedTarget::default()
+    }
+}
+
+/// The container that the next probe of a target would watch, or why there can be none now; `None` while no probe is wanted
+/// or nobody looked.
+fn next_target(
+    observed: &Observed,
+    choice: &Choice,
+    tracked: &Tracked<'_>,
+) -> Option<Result<Target, Refusal>> {
+    if tracked.stage != Stage::Waiting {
+        return None;
+    }
+    if let Some(barred) = &observed.barred {
+        return Some(Err(barred.clone()));
+    }
+    let watched = &tracked.watched;
+    if let Choice::New(resolved) = choice {
+        let same =
+            |target: &&Target| target.pod_uid == watched.pod_uid && target.container == watched.container;
+        return resolved.targets.iter().find(same).cloned().map(Ok);
+    }
+    let pod = match observed.pods.get(&watched.pod_uid)? {
+        PodNow::There(pod) => Some(pod.as_ref().clone()),
+        PodNow::Gone => None,
+        PodNow::Unknown => return None,
+    };
+    let mut wish = observed.investigation.spec.target.clone();
+    wish.container = Some(watched.container.clone());
+    let candidates = Candidates::Pod { name: watched.pod_name.clone(), pod };
+    match resolve(&wish, &candidates, &observed.surroundings) {
+        Ok(resolved) => resolved.targets.into_iter().next().map(Ok),
+        Err(refusal) => Some(Err(refusal)),
+    }
+}
+
+/// What waited too long for its first probe does not start any more.
+fn expire_waiting(tracked: &mut [Tracked<'_>], now: Timestamp, deadline: Timestamp, why: Option<&Refusal>) {
+    if now < deadline {
+        return;
+    }
+    for target in tracked.iter_mut().filter(|target| target.stage == Stage::Waiting) {
+        let reason = match why {
+            Some(refusal) if refusal.reason == Reason::NoAgentOnNode => EndReason::NoAgentOnNode,
+            _ => EndReason::DeadlineExceeded,
+        };
+        let because = match (why, target.turn) {
+            (Some(refusal), _) => refusal.message.clone(),
+            (None, Some(Turn::Later { ahead, .. })) => {
+                format!("{ahead} others were ahead in the queue")
+            }
+            (None, _) => "it was not its turn yet".to_owned(),
+        };
+        target.stage = Stage::Ended(End {
+            reason,
+            message: format!(
+                "not started within spec.startingDeadlineSeconds: {because}; create another LeakInvestigation, perhaps \
+                 with a longer one"
+            ),
+        });
+    }
+}
+
+fn act(observed: &Observed, target: &Tracked<'_>, next: Option<&Target>) -> Option<Action> {
+    let spec = &observed.investigation.spec;
+    if target.stage == Stage::Waiting {
+        return start(observed, target, next?);
+    }
+    let last = target.probes.last()?;
+    let probe = last.metadata.name.clone()?;
+    let is_open = end_of(last).is_none();
+    let is_wanted = !spec.stop && !spec.suspend && !matches!(target.stage, Stage::Ended(_));
+    if is_open && last.spec.desired == Desired::Run && !is_wanted {
+        return Some(Action::Stop { probe });
+    }
+    if is_open && is_wanted && spec.on_container_restart == OnContainerRestart::Follow {
+        let pod = observed.pods.get(&target.watched.pod_uid)?;
+        let container_id = sight(observed, target, pod).successor(last)?.to_owned();
+        return Some(Action::Follow { probe, container_id });
+    }
+    None
+}
+
+/// Orders a probe, when it is the target's turn and the API knows that it was chosen: a probe whose target no status names
+/// would be an orphan if we died now.
+fn start(observed: &Observed, target: &Tracked<'_>, next: &Target) -> Option<Action> {
+    let known = observed.chosen().iter().any(|chosen| {
+        chosen.pod_uid == target.watched.pod_uid && chosen.container == target.watched.container
+    });
+    if !known || target.turn != Some(Turn::Now) {
+        return None;
+    }
+    let epoch = target.probes.len();
+    let time_left = sight(observed, target, &PodNow::Unknown).time_left();
+    let restarts = target.probes.first().and_then(|first| crate::order::restarts_before(first));
+    let restarts = restarts.unwrap_or(next.restarts);
+    let probe = order(&observed.investigation, next, epoch, time_left, restarts, observed.now).ok()?;
+    Some(Action::Start(Box::new(probe)))
+}
+
+fn sight<'a>(observed: &'a Observed, target: &'a Tracked<'_>, pod: &'a PodNow) -> Sight<'a> {
+    Sight {
+        spec: &observed.investigation.spec,
+        container: &target.watched.container,
+        probes: &target.probes,
+        pod,
+        node: None,
+        now: observed.now,
+    }
+}
+
+fn wake(
+    observed: &Observed,
+    tracked: &[Tracked<'_>],
+    outcome: &Outcome,
+    deadline: Timestamp,
+    hurry: bool,
+) -> Option<SignedDuration> {
+    let spec = &observed.investigation.spec;
+    if matches!(outcome, Outcome::Over { .. }) {
+        return finish::next_after_the_end(
+            spec,
+            Some(&Time(observed.now)),
+            !observed.probes.is_empty(),
+            observed.now,
+        );
+    }
+    let until_deadline = deadline.duration_since(observed.now).max(SignedDuration::from_secs(1));
+    if hurry {
+        return Some(WATCH);
+    }
+    if tracked.is_empty() {
+        // Nothing is there to be watched: look again, ever more rarely, so that a thousand of them cost little.
+        let waited = until_waited(observed);
+        return (!spec.suspend)
+            .then(|| (waited / 4).clamp(LOOK_AGAIN / 2, LOOK_AGAIN * 3).min(until_deadline));
+    }
+    let watching = tracked
+        .iter()
+        .any(|target| matches!(target.stage, Stage::Starting | Stage::Probing | Stage::Stopping));
+    let waiting = tracked.iter().any(|target| target.stage == Stage::Waiting);
+    let ready = tracked.iter().any(|target| target.stage == Stage::Waiting && target.turn == Some(Turn::Now));
+    [watching.then_some(WATCH), ready.then_some(LOOK_AGAIN), waiting.then_some(QUEUE.min(until_deadline))]
+        .into_iter()
+        .flatten()
+        .min()
+}
+
+fn until_waited(observed: &Observed) -> SignedDuration {
+    let created = observed.investigation.metadata.creation_timestamp.as_ref();
+    created.map_or(SignedDuration::ZERO, |created| observed.now.duration_since(created.0))
+}
+
+/// The summary condition as the API has it.
+fn succeeded_before(observed: &Observed) -> Option<leakhound_crds::Condition> {
+    let status = observed.investigation.status.as_ref()?;
+    condition::find(&status.conditions, SUCCEEDED).cloned()
+}
+
+#[cfg(test)]
+mod tests;

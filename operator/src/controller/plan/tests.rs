@@ -1,0 +1,324 @@
+use std::{collections::BTreeMap, sync::Arc};
+
+use leakhound_crds::{
+    Condition, ConditionStatus, LeakInvestigation,
+    condition::{SUSPENDED, find},
+    probe::ProbeReason,
+};
+
+use super::*;
+use crate::{
+    conclusion::{Conclusion, StoredFile},
+    controller::{observed::Stored, resolve::Surroundings},
+    fixture::{NODE, after, id, investigation, node, now, pod, probe, says, told_to_stop},
+    node::{AgentView, NodeView},
+    queue::Full,
+    status::Outcome,
+    storage::StoredRecording,
+};
+
+const URL: &str = "http://reports";
+
+fn observed() -> Observed {
+    Observed {
+        investigation: Arc::new(investigation()),
+        probes: Vec::new(),
+        barred: None,
+        candidates: None,
+        surroundings: Surroundings {
+            nodes: BTreeMap::from([(NODE.to_owned(), node(AgentView::Alive))]),
+            ..Surroundings::default()
+        },
+        pods: BTreeMap::from([("uid-cart-1".to_owned(), PodNow::There(Box::new(pod("cart-1"))))]),
+        turns: BTreeMap::from([(("uid-cart-1".to_owned(), "app".to_owned()), Turn::Now)]),
+        stored: None,
+        now: after(10),
+    }
+}
+
+fn looked() -> Observed {
+    let candidates = Candidates::Pod { name: "cart-1".to_owned(), pod: Some(pod("cart-1")) };
+    Observed { candidates: Some(candidates), ..observed() }
+}
+
+impl Observed {
+    fn with(mut self, change: impl FnOnce(&mut LeakInvestigation)) -> Self {
+        change(Arc::make_mut(&mut self.investigation));
+        self
+    }
+
+    /// As if the plan had been carried out and the API had answered.
+    fn after(self, plan: &Plan) -> Self {
+        let status = plan.status.clone();
+        self.with(|investigation| investigation.status = Some(status))
+    }
+
+    fn probed(mut self, change: impl FnOnce(LeakProbe) -> LeakProbe) -> Self {
+        self.probes = vec![Arc::new(change(probe(&self.investigation, "cart-1")))];
+        self
+    }
+}
+
+fn reason(plan: &Plan) -> String {
+    let succeeded = find(&plan.status.conditions, SUCCEEDED).unwrap();
+    format!("{} {}", succeeded.status, succeeded.reason)
+}
+
+/// A started investigation whose status is up to date with its probe.
+fn running(change: impl FnOnce(LeakProbe) -> LeakProbe) -> Observed {
+    let first = looked();
+    let chosen = plan(&first, URL);
+    Observed { candidates: None, ..first.after(&chosen) }.probed(change)
+}
+
+#[test]
+fn the_target_is_written_down_before_its_probe_is_ordered() {
+    let first = looked();
+    let chosen = plan(&first, URL);
+    assert_eq!(chosen.actions, [], "nobody would know whose probe it is");
+    assert_eq!(reason(&chosen), "Unknown Pending");
+    assert_eq!(chosen.status.targets[0].reason.as_deref(), Some("Queued"));
+    let second = plan(&first.after(&chosen), URL);
+    let [Action::Start(order)] = second.actions.as_slice() else { panic!("{:?}", second.actions) };
+    assert_eq!(order.spec.container_id, id(1));
+    assert_eq!(order.spec.profile.duration, "10m");
+    assert_eq!(order.spec.deadline_time.0, after(10 + 600 + 300 + 60));
+    assert_eq!(order.metadata.owner_references, None, "across namespaces they would have it collected");
+    assert_eq!(order.metadata.name, probe(&investigation(), "cart-1").metadata.name, "twice the same");
+}
+
+#[test]
+fn whoever_has_to_wait_knows_why() {
+    let mut first = looked();
+    let key = ("uid-cart-1".to_owned(), "app".to_owned());
+    first.turns.insert(key, Turn::Later { ahead: 2, full: Full::Node });
+    let chosen = plan(&first, URL);
+    assert_eq!(reason(&chosen), "Unknown Queued");
+    let message = &find(&chosen.status.conditions, SUCCEEDED).unwrap().message;
+    assert_eq!(message, "position 3 in the queue: node n1 has as many probes as it may");
+    let second = first.after(&chosen);
+    assert_eq!(plan(&second, URL).actions, []);
+    let late = plan(&Observed { now: after(301), ..second }, URL);
+    assert_eq!(reason(&late), "False DeadlineExceeded");
+    let message = &find(&late.status.conditions, SUCCEEDED).unwrap().message;
+    assert!(message.contains("2 others were ahead"), "{message}");
+}
+
+#[test]
+fn what_may_come_right_is_waited_for_and_what_cannot_is_over() {
+    let none = Candidates::Pod { name: "cart-1".to_owned(), pod: None };
+    let missing = Observed { candidates: Some(none), ..observed() };
+    let waiting = plan(&missing, URL);
+    assert_eq!(reason(&waiting), "Unknown Pending");
+    assert_eq!(find(&waiting.status.conditions, "TargetsResolved").unwrap().reason, "PodNotFound");
+    assert!(waiting.wake.unwrap() >= SignedDuration::from_secs(5), "{:?}", waiting.wake);
+    let late = plan(&Observed { now: after(300), ..missing.after(&waiting) }, URL);
+    assert_eq!(reason(&late), "False DeadlineExceeded");
+    assert!(late.status.completion_time.is_some());
+    assert_eq!(late.wake, None);
+
+    let absent = NodeView { taints: vec!["gpu:NoSchedule".to_owned()], ..node(AgentView::Absent) };
+    let mut alone = looked();
+    alone.surroundings.nodes.insert(NODE.to_owned(), absent);
+    assert_eq!(reason(&plan(&alone, URL)), "Unknown Pending");
+    assert_eq!(reason(&plan(&Observed { now: after(300), ..alone }, URL)), "False NoAgentOnNode");
+
+    let barred = Refusal::new(Reason::Forbidden, "no");
+    assert_eq!(reason(&plan(&Observed { barred: Some(barred), ..looked() }, URL)), "False Forbidden");
+}
+
+#[test]
+fn time_under_suspend_does_not_count() {
+    let held = observed().with(|investigation| investigation.spec.suspend = true);
+    let suspended = plan(&held, URL);
+    assert_eq!(reason(&suspended), "Unknown Suspended");
+    assert_eq!(suspended.wake, None, "a change wakes it");
+    let long_after = Observed { now: after(10_000), ..held.after(&suspended) };
+    assert_eq!(reason(&plan(&long_after, URL)), "Unknown Suspended");
+    let resumed = Observed { candidates: looked().candidates, ..long_after }
+        .with(|investigation| investigation.spec.suspend = false);
+    assert_eq!(reason(&plan(&resumed, URL)), "Unknown Pending");
+}
+
+#[test]
+fn stop_and_suspend_take_probes_off() {
+    for change in [
+        (|investigation: &mut LeakInvestigation| investigation.spec.stop = true)
+            as fn(&mut LeakInvestigation),
+        |investigation| investigation.spec.suspend = true,
+    ] {
+        let stopping = running(|probe| says(probe, ProbeReason::Running, 20, now())).with(change);
+        let first = plan(&stopping, URL);
+        assert!(matches!(first.actions.as_slice(), [Action::Stop { .. }]), "{:?}", first.actions);
+        let told = stopping.probed(|probe| told_to_stop(says(probe, ProbeReason::Running, 20, now())));
+        assert_eq!(plan(&told, URL).actions, [], "once is enough");
+    }
+}
+
+#[test]
+fn a_resumed_investigation_watches_for_the_time_that_is_left() {
+    let paused = running(|probe| told_to_stop(says(probe, ProbeReason::StoppedEarly, 400, now())));
+    let suspended = paused.clone().with(|investigation| investigation.spec.suspend = true);
+    let plan_suspended = plan(&suspended, URL);
+    assert_eq!((reason(&plan_suspended).as_str(), plan_suspended.actions.len()), ("Unknown Suspended", 0));
+    let suspended_condition = find(&plan_suspended.status.conditions, SUSPENDED).unwrap();
+    assert_eq!(
+        (suspended_condition.status, plan_suspended.status.probed_seconds),
+        (ConditionStatus::True, Some(400))
+    );
+    let again = plan(&paused, URL);
+    let [Action::Start(order)] = again.actions.as_slice() else { panic!("{:?}", again.actions) };
+    assert_eq!(
+        (order.spec.profile.duration.as_str(), order.spec.profile.snapshot_interval.as_str()),
+        ("3m20s", "30s")
+    );
+    assert_ne!(order.metadata.name, paused.probes[0].metadata.name, "another stretch, another probe");
+}
+
+#[test]
+fn a_restarted_container_is_followed() {
+    let mut restarted = running(|probe| says(probe, ProbeReason::Running, 20, now()));
+    let mut successor = pod("cart-1");
+    successor.containers[0].running = Some(id(2));
+    successor.containers[0].restarts = 1;
+    restarted.pods.insert("uid-cart-1".to_owned(), PodNow::There(Box::new(successor)));
+    let follow = plan(&restarted, URL);
+    assert!(
+        matches!(follow.actions.as_slice(), [Action::Follow { container_id, .. }] if *container_id == id(2))
+    );
+    assert_eq!(follow.status.targets[0].restarts, 1);
+    let finish = restarted.with(|investigation| {
+        investigation.spec.on_container_restart = OnContainerRestart::Finish;
+    });
+    assert_eq!(plan(&finish, URL).actions, [], "the agent finishes by itself");
+}
+
+fn stored(recordings: &[(&str, &str)]) -> Stored {
+    let recordings = recordings
+        .iter()
+        .map(|(probe, sha256)| StoredRecording { probe: (*probe).to_owned(), sha256: (*sha256).to_owned() });
+    Stored { recordings: recordings.collect(), conclusion: None }
+}
+
+fn concluded(mut stored: Stored) -> Stored {
+    let file = StoredFile {
+        format: "HTML".to_owned(),
+        name: "shop-cart.html".to_owned(),
+        bytes: 3,
+        sha256: "00".to_owned(),
+    };
+    stored.conclusion = Some(Conclusion {
+        basis: basis(&stored.recordings),
+        report_id: "1f".to_owned(),
+        answers: Vec::new(),
+        reports: if stored.recordings.is_empty() { Vec::new() } else { vec![file] },
+        problems: Vec::new(),
+    });
+    stored
+}
+
+#[test]
+fn recordings_are_waited_for_analyzed_and_told() {
+    let ended = || running(|probe| says(probe, ProbeReason::Completed, 600, after(600)));
+    let waiting = Observed { stored: Some(stored(&[])), now: after(650), ..ended() };
+    let first = plan(&waiting, URL);
+    assert_eq!((reason(&first).as_str(), first.actions.len()), ("Unknown Running", 0), "it may still come");
+
+    let arrived = Observed { stored: Some(stored(&[("probe-cart-1", "aa"), ("other", "bb")])), ..waiting };
+    let second = plan(&arrived, URL);
+    let [Action::Conclude(order)] = second.actions.as_slice() else { panic!("{:?}", second.actions) };
+    assert_eq!((order.recordings.len(), order.missing.len()), (1, 0));
+    assert_eq!(reason(&second), "Unknown Running");
+
+    let done = Observed { stored: Some(concluded(stored(&[("probe-cart-1", "aa")]))), ..arrived };
+    let third = plan(&done, URL);
+    assert_eq!((reason(&third).as_str(), third.actions.len()), ("True Completed", 0));
+    assert_eq!(third.status.reports[0].url.as_deref(), Some("http://reports/r/1f/shop-cart.html"));
+    let over = plan(&done.after(&third), URL);
+    assert_eq!((over.status == third.status, over.actions.len()), (true, 0), "nothing changes any more");
+}
+
+#[test]
+fn without_a_recording_the_digest_stands_until_one_comes_late() {
+    let ended = running(|probe| says(probe, ProbeReason::Completed, 600, after(600)));
+    let late = Observed { stored: Some(stored(&[])), now: after(600 + 121), ..ended };
+    let first = plan(&late, URL);
+    let [Action::Conclude(order)] = first.actions.as_slice() else { panic!("{:?}", first.actions) };
+    assert_eq!((order.recordings.len(), order.missing.as_slice()), (0, &["cart-1".to_owned()][..]));
+    let over = Observed { stored: Some(concluded(stored(&[]))), ..late };
+    let second = plan(&over, URL);
+    assert_eq!(reason(&second), "True Completed");
+    assert_eq!(find(&second.status.conditions, "ReportReady").unwrap().reason, "SummaryOnly");
+
+    let mut arrived = over.after(&second);
+    assert!(awaits_report(arrived.investigation.status.as_ref()));
+    arrived.stored = Some(Stored {
+        recordings: stored(&[("probe-cart-1", "aa")]).recordings,
+        conclusion: concluded(stored(&[])).conclusion,
+    });
+    let third = plan(&arrived, URL);
+    assert!(matches!(third.actions.as_slice(), [Action::Conclude(_)]), "{:?}", third.actions);
+    arrived.stored = Some(concluded(stored(&[("probe-cart-1", "aa")])));
+    let fourth = plan(&arrived, URL);
+    assert_eq!(find(&fourth.status.conditions, "ReportReady").unwrap().status, ConditionStatus::True);
+    assert_eq!(find(&fourth.status.conditions, SUCCEEDED), find(&second.status.conditions, SUCCEEDED));
+    assert_eq!(fourth.status.completion_time, second.status.completion_time);
+}
+
+#[test]
+fn what_is_over_is_tidied_up() {
+    let ended = running(|probe| says(probe, ProbeReason::Completed, 600, after(600)));
+    let done =
+        Observed { stored: Some(concluded(stored(&[("probe-cart-1", "aa")]))), now: after(601), ..ended };
+    let over = done.clone().after(&plan(&done, URL));
+    let idle = plan(&over, URL);
+    assert_eq!(idle.wake, Some(SignedDuration::from_hours(1)));
+    let tidied = plan(&Observed { now: after(601 + 3600), ..over.clone() }, URL);
+    assert!(matches!(tidied.actions.as_slice(), [Action::RemoveProbe { .. }]));
+    let mortal = over.with(|investigation| investigation.spec.ttl_seconds_after_finished = Some(60));
+    assert_eq!(plan(&mortal, URL).wake, Some(SignedDuration::from_secs(60)));
+    assert_eq!(plan(&Observed { now: after(661), ..mortal }, URL).actions, [Action::Expire]);
+}
+
+#[test]
+fn a_lost_node_ends_its_target_and_the_agent_finds_a_stop() {
+    let mut lost = running(|probe| says(probe, ProbeReason::Running, 100, now()));
+    let gone = NodeView { is_ready: false, ..node(AgentView::Silent(SignedDuration::from_secs(99))) };
+    lost.surroundings.nodes.insert(NODE.to_owned(), gone);
+    lost.stored = Some(stored(&[]));
+    let first = plan(&lost, URL);
+    assert!(
+        matches!(first.actions.as_slice(), [Action::Stop { .. }, Action::Conclude(_)]),
+        "{:?}",
+        first.actions
+    );
+    let over = plan(&Observed { stored: Some(concluded(stored(&[]))), ..lost }, URL);
+    assert_eq!(reason(&over), "False NodeLost");
+}
+
+#[test]
+fn clocks_that_jump_change_nothing_that_was_said() {
+    let ahead = running(|probe| says(probe, ProbeReason::Running, 20, after(100_000)));
+    for now in [after(-100_000), after(0), after(500)] {
+        let plan = plan(&Observed { now, ..ahead.clone() }, URL);
+        assert_eq!((reason(&plan).as_str(), plan.actions.len()), ("Unknown Running", 0));
+    }
+}
+
+#[test]
+fn planning_twice_gives_the_same_status() {
+    let first = looked();
+    let chosen = plan(&first, URL);
+    let second = Observed { now: after(11), ..first.after(&chosen) };
+    assert_eq!(plan(&second, URL).status, chosen.status, "no write without a change");
+    let outcome = crate::status::outcome(&Facts {
+        investigation: &second.investigation,
+        targets: &[],
+        obstacle: None,
+        conclusion: None,
+        report_url: URL,
+        now: now(),
+    });
+    assert!(matches!(outcome, Outcome::Open { .. }));
+    let _: Vec<Condition> = chosen.status.conditions;
+}

@@ -1,0 +1,91 @@
+//! Who leads. The library takes and renews the Lease; whether we may still believe that we hold it, we decide ourselves.
+//!
+//! While the API server cannot be reached the library says nothing, and a replica that was cut off would go on leading. So the
+//! Lease is read besides: who has not seen its own name in a fresh Lease for the Lease's whole duration does not lead.
+
+use std::time::{Duration, Instant};
+
+use k8s_openapi::api::coordination::v1::Lease;
+use kube::{Api, Client};
+use kube_lease_manager::{LeaseManagerBuilder, LeaseParams};
+use tokio::{
+    sync::watch,
+    time::{MissedTickBehavior, interval, sleep, timeout},
+};
+use tokio_util::sync::CancellationToken;
+
+use crate::settings::Settings;
+
+const LEASE: &str = "leakhound-operator";
+const RETRY: Duration = Duration::from_secs(3);
+
+/// Takes part in the election until `stop`, and gives the Lease back then. The value says whether we lead.
+pub(crate) fn take_part(
+    client: Client,
+    settings: &Settings,
+    stop: CancellationToken,
+) -> (watch::Receiver<bool>, tokio::task::JoinHandle<()>) {
+    let (sender, receiver) = watch::channel(false);
+    let (namespace, identity) = (settings.namespace.clone(), settings.identity.clone());
+    let duration = settings.lease_duration.max(Duration::from_secs(3));
+    let task = tokio::spawn(async move {
+        while !stop.is_cancelled() {
+            tokio::select! {
+                () = hold(&client, &namespace, &identity, duration, &sender, &stop) => {}
+                () = stop.cancelled() => {}
+            }
+            sender.send_replace(false);
+            tokio::select! { () = sleep(RETRY) => {}, () = stop.cancelled() => {} }
+        }
+    });
+    (receiver, task)
+}
+
+/// One stay in the election: from taking part to an error of the library or to the end.
+async fn hold(
+    client: &Client,
+    namespace: &str,
+    identity: &str,
+    duration: Duration,
+    sender: &watch::Sender<bool>,
+    stop: &CancellationToken,
+) {
+    let params = LeaseParams::new(identity, duration.as_secs(), (duration.as_secs() / 3).max(1));
+    let builder =
+        LeaseManagerBuilder::new(client.clone(), LEASE).with_namespace(namespace).with_parameters(params);
+    let manager = match builder.build().await {
+        Ok(manager) => manager,
+        Err(error) => return tracing::warn!(%error, "cannot take part in leader election"),
+    };
+    let (mut claims, task) = manager.watch().await;
+    let leases: Api<Lease> = Api::namespaced(client.clone(), namespace);
+    let mut confirmed: Option<Instant> = None;
+    let mut ticks = interval(duration / 6);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            changed = claims.changed() => if changed.is_err() { break },
+            _ = ticks.tick() => {}
+            () = stop.cancelled() => break,
+        }
+        let asked = Instant::now();
+        if let Ok(Ok(lease)) = timeout(duration / 6, leases.get(LEASE)).await {
+            confirmed = is_held(&lease, identity).then_some(asked);
+        }
+        let leads = *claims.borrow_and_update() && confirmed.is_some_and(|at| at.elapsed() < duration);
+        if sender.send_if_modified(|value| std::mem::replace(value, leads) != leads) {
+            tracing::info!(identity, leads, "leadership");
+        }
+    }
+    sender.send_replace(false);
+    drop(claims); // the library gives the Lease back when nobody listens any more
+    match timeout(duration, task).await {
+        Ok(Ok(Ok(_))) => {}
+        Ok(Ok(Err(error))) => tracing::warn!(%error, "the leader's Lease was not given back"),
+        Ok(Err(_)) | Err(_) => tracing::warn!("the leader's Lease was not given back in time"),
+    }
+}
+
+fn is_held(lease: &Lease, identity: &str) -> bool {
+    lease.spec.as_ref().is_some_and(|spec| spec.holder_identity.as_deref() == Some(identity))
+}
