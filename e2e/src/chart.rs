@@ -23,7 +23,7 @@ pub fn helm_template(namespace: &str, values: &Value) -> Result<String> {
     let mut helm = Command::new(Tools::build(&[Tools::Helm])?.join("helm"))
         .args(["template", "leakhound"])
         .arg(workspace().join("charts/leakhound"))
-        .args(["--namespace", namespace, "--kube-version", KUBERNETES, "--values", "-"])
+        .args(["--namespace", namespace, "--kube-version", KUBERNETES, "--skip-tests", "--values", "-"])
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())

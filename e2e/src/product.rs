@@ -31,6 +31,14 @@ pub fn agent() -> Result<Image> {
     Ok(packed("leakhound-agent")?.user("0:0"))
 }
 
+/// The command line's image: `helm test` runs it, as a user would.
+///
+/// # Errors
+/// When the program does not build.
+pub fn command_line() -> Result<Image> {
+    Ok(packed("leakhound")?.user("65532:65532"))
+}
+
 fn packed(name: &str) -> Result<Image> {
     let built = binary(name)?;
     let slim = target_dir().join("e2e").join(name);
