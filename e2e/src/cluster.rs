@@ -112,8 +112,10 @@ impl Cluster {
         let cgroup = Cgroup::named(&layout.name())?;
         cgroup.destroy().await?;
         let device = Path::new("/sys/class/net").join(layout.host_device());
-        until("the cluster's network is gone", Duration::from_secs(30), async || {
-            ensure!(!device.exists(), "{} is still there", device.display());
+        until("the cluster's network is gone", Duration::from_secs(60), async || {
+            // It goes with the node's network, but the kernel may take its time for that.
+            let deleted = run(Command::new("ip").args(["link", "delete", &layout.host_device()]));
+            ensure!(!device.exists(), "{} is still there: {deleted:?}", device.display());
             Ok(())
         })
         .await?;
