@@ -86,6 +86,19 @@ struct counters {
 	struct amounts freed;
 };
 
+/* A block that was freed, as the stream has it. */
+struct ended_block {
+	__u64 address;
+	__u64 size;
+	__u64 stack;
+	__u64 allocated_ns;	/* CLOCK_MONOTONIC, both */
+	__u64 freed_ns;
+	__u32 process;
+	__u32 tid;		/* that allocated it */
+	__u32 freed_tid;
+	__u32 shift;		/* as in struct block */
+};
+
 /* ---- effort: how often the programs ran, and how long ---- */
 enum effort_kind {
 	EFFORT_CALL = 0,	/* an allocating function was called */
@@ -171,6 +184,7 @@ enum ledger {
 	LEDGER_FOREIGN_EVENTS = 20,	/* probe ran in a process that is not followed */
 	LEDGER_UNREADABLE_OUT = 21,	/* posix_memalign's result pointer not readable */
 	LEDGER_UNSAMPLED_ALLOCATIONS = 22,	/* left out by sampling */
+	LEDGER_STREAM_LOST = 23,	/* blocks that the stream had no room for: counted, but not told */
 	LEDGER_LENGTH = 32,
 };
 

@@ -12,6 +12,8 @@ struct {
 
 /* Reading the clock twice would cost as much as some programs do: one run in so many is timed. */
 #define TIMED_ONE_IN 64
+/* The deepest walks take a tenth of this: what took longer lost the CPU meanwhile, which is not our cost. */
+#define LONGEST_RUN_NS 50000
 
 struct stopwatch {
 	struct effort *effort;
@@ -31,8 +33,11 @@ static __always_inline void end_effort(struct stopwatch *s)
 {
 	if (!s->began || !s->effort)
 		return;
+	__u64 took = bpf_ktime_get_ns() - s->began;
+	if (took > LONGEST_RUN_NS)
+		return;
 	__sync_fetch_and_add(&s->effort->timed, 1);
-	__sync_fetch_and_add(&s->effort->timed_ns, bpf_ktime_get_ns() - s->began);
+	__sync_fetch_and_add(&s->effort->timed_ns, took);
 }
 
 #endif

@@ -13,6 +13,7 @@
 #include "unwind.bpf.h"
 #include "sampling.bpf.h"
 #include "effort.bpf.h"
+#include "stream.bpf.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
@@ -28,6 +29,15 @@ struct {
 	__type(key, struct call_key);
 	__type(value, struct call);
 } calls SEC(".maps");
+
+/* A block that was taken out is freed. */
+static __always_inline void end_block(__u64 address, __u32 process, struct block *block)
+{
+	struct block_key key = { .address = address, .process = process };
+
+	count_free(block);
+	stream_block(&key, block);
+}
 
 /* The address was live already. Either an inner allocator function of the same call has just recorded it: then that
  * record is undone. Or its free was not seen: then it counts as freed now. */
@@ -53,7 +63,7 @@ static __always_inline void settle_old_block(struct block_key *key, struct block
 		if (walked && walked->end != WALK_COMPLETE)
 			ledger_add(LEDGER_WALKS_COMPLETE + walked->end, -1ULL);
 	} else {
-		count_free(&old);
+		end_block(key->address, key->process, &old);
 		ledger_add(LEDGER_MISSED_FREES, 1);
 	}
 }
@@ -161,7 +171,7 @@ static __always_inline bool remember_call(struct pt_regs *ctx, __u64 cookie, __u
 	if (bpf_map_update_elem(&calls, &key, &call, BPF_ANY)) {
 		ledger_add(LEDGER_CALLS_FULL, 1);
 		if (call.had_old)
-			count_free(&call.old);
+			end_block(call.pointer, COOKIE_PROCESS(cookie), &call.old);
 		return false;
 	}
 	return true;
@@ -173,7 +183,7 @@ static __always_inline void keep_old_block(__u64 cookie, struct call *call)
 
 	if (call->had_old && bpf_map_update_elem(&blocks, &key, &call->old, BPF_ANY)) {
 		ledger_add(LEDGER_BLOCKS_FULL, 1);
-		count_free(&call->old);
+		end_block(call->pointer, COOKIE_PROCESS(cookie), &call->old);
 	}
 }
 
@@ -200,7 +210,7 @@ static __always_inline bool settle_call(struct pt_regs *ctx, __u64 cookie, struc
 			return true; /* counted as failed */
 		}
 		if (call->had_old)
-			count_free(&call->old);
+			end_block(call->pointer, COOKIE_PROCESS(cookie), &call->old);
 		return result && call->shift != NOT_FOLLOWED;
 	case OP_RESIZE:
 		if (call->had_old && result == call->old.size) {
@@ -208,7 +218,7 @@ static __always_inline bool settle_call(struct pt_regs *ctx, __u64 cookie, struc
 			return false;
 		}
 		if (call->had_old)
-			count_free(&call->old);
+			end_block(call->pointer, COOKIE_PROCESS(cookie), &call->old);
 		a->address = call->pointer;
 		a->size = result;
 		return is_followed(ctx, cookie, result, call->shift);
@@ -331,7 +341,7 @@ int heap_free(struct pt_regs *ctx)
 	if (address && take_block(cookie, address, &block))
 		ledger_add(LEDGER_UNMATCHED_FREES, 1);
 	else if (address)
-		count_free(&block);
+		end_block(address, COOKIE_PROCESS(cookie), &block);
 	end_effort(&stopwatch);
 	return 0;
 }

@@ -75,6 +75,9 @@ pub(crate) struct Run {
     /// Follow only allocations of at least this size, such as 4KiB
     #[arg(long, value_name = "SIZE", default_value = "0", value_parser = size)]
     pub(crate) min_size: u64,
+    /// Write the life of every block, one line each, as compressed JSON Lines: `zstdcat FILE | jq` shows them
+    #[arg(long, value_name = "FILE")]
+    pub(crate) events: Option<PathBuf>,
     /// Follow a sample of the allocations, one every so many bytes on average (such as 512KiB): the sums become estimates with
     /// an error, and cost far less; rounded up to a power of two
     #[arg(long, value_name = "SIZE", value_parser = period)]

@@ -34,7 +34,12 @@ pub(crate) fn run(run: &Run) -> Result<Outcome> {
         misuse("only one result can go to standard output: give the others a file");
     }
     match record(run, &settings, recording, outputs.use_stdout()) {
-        Ok(recording) => outputs.write(&recording, &run.outputs, run.quiet),
+        Ok((recording, Ok(()))) => outputs.write(&recording, &run.outputs, run.quiet),
+        // the answer is whole: it is given before the complaint
+        Ok((recording, Err(incomplete))) => {
+            outputs.write(&recording, &run.outputs, run.quiet)?;
+            Err(incomplete.into())
+        }
         Err(error) => {
             outputs.abandon();
             Err(error)
@@ -55,6 +60,7 @@ fn settings(run: &Run) -> Settings {
         interval,
         min_size: run.min_size,
         sample: run.sample,
+        block_log: run.events.clone(),
         budget: run.budget.0,
         rung: run.attach.map(Into::into),
         capacity: Capacity { blocks: run.max_blocks, ..Capacity::default() },
@@ -67,13 +73,13 @@ fn default_interval(duration: Duration) -> Duration {
     (duration / 20).clamp(Duration::from_secs(1), Duration::from_mins(1)).min(duration)
 }
 
-/// Runs the investigation and returns what it recorded, also into a file when one was asked for.
+/// Runs the investigation and returns what it recorded, also into a file when one was asked for, and what went wrong beside it.
 fn record(
     run: &Run,
     settings: &Settings,
     file: Option<Destination>,
     quiet_target: bool,
-) -> Result<Recording> {
+) -> Result<(Recording, Result<(), InvestigationError>)> {
     let capabilities = Capabilities::probe(run.attach.is_some());
     if let Some(obstacle) = capabilities.obstacle() {
         bail!(InvestigationError::Obstacle(obstacle));
@@ -112,8 +118,12 @@ fn record(
     if let Some(writer) = writer {
         writer.finish().context("cannot write the recording")?;
     }
-    result?;
-    Ok(Recording::from_records(records)?)
+    let whole = matches!(records.last(), Some(Record::End(_)));
+    let beside = match result {
+        Err(error @ InvestigationError::BlockLog(_)) if whole => Err(error),
+        other => Ok(other?),
+    };
+    Ok((Recording::from_records(records)?, beside))
 }
 
 fn subject(run: &Run, quiet_target: bool) -> Result<Subject> {

@@ -118,6 +118,30 @@ pub struct CounterKey {
     pub pad: u32,
 }
 
+/// A block that was freed, as the stream has it.
+#[repr(C)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct EndedBlock {
+    /// Address in the target.
+    pub address: u64,
+    /// Size asked for in bytes.
+    pub size: u64,
+    /// Hash of its stack.
+    pub stack: u64,
+    /// `CLOCK_MONOTONIC` time in nanoseconds.
+    pub allocated_ns: u64,
+    /// The same.
+    pub freed_ns: u64,
+    /// A [`ProcessNumber`].
+    pub process: u32,
+    /// Thread that allocated it.
+    pub tid: u32,
+    /// Thread that freed it.
+    pub freed_tid: u32,
+    /// As in [`Block`].
+    pub shift: u32,
+}
+
 /// Probability 1 in sampling.h.
 pub const CERTAIN: u64 = 1 << 32;
 /// What one block more is in [`Amounts::represented`].
@@ -338,6 +362,7 @@ ledger! {
     ForeignEvents = 20, "foreignEvents";
     UnreadableOut = 21, "unreadableOut";
     UnsampledAllocations = 22, "unsampledAllocations";
+    StreamLost = 23, "streamLost";
 }
 
 /// Length of the ledger in the kernel; the numbers above [`Ledger::ALL`] are kept free.
@@ -374,4 +399,4 @@ macro_rules! pod {
         unsafe impl Pod for $name {}
     )* };
 }
-pod!(BlockKey, Block, CounterKey, Counters, Effort, Stack, Mapping, Process);
+pod!(BlockKey, Block, CounterKey, Counters, Effort, EndedBlock, Stack, Mapping, Process);

@@ -7,9 +7,9 @@ use std::{
 };
 
 use leakhound_ebpf::abi::{
-    Amounts, Block, BlockKey, CERTAIN, Cfa, CounterKey, Counters, Effort, EffortKind, LEDGER_LENGTH, Ledger,
-    MAX_FRAMES, MAX_MAPPINGS, MAX_PROCESSES, Mapping, Operation, Process, ProcessNumber, Row, SAMPLE_SHIFTS,
-    Shape, Stack, VARIANCE_UNIT, WEIGHT_ONE, WalkEnd,
+    Amounts, Block, BlockKey, CERTAIN, Cfa, CounterKey, Counters, Effort, EffortKind, EndedBlock,
+    LEDGER_LENGTH, Ledger, MAX_FRAMES, MAX_MAPPINGS, MAX_PROCESSES, Mapping, Operation, Process,
+    ProcessNumber, Row, SAMPLE_SHIFTS, Shape, Stack, VARIANCE_UNIT, WEIGHT_ONE, WalkEnd,
 };
 
 macro_rules! compare {
@@ -33,6 +33,11 @@ fn both_sides_agree_on_structures_and_numbers() {
     compare!(text, CounterKey = "counter_key" { stack, cohort, pad });
     compare!(text, Amounts = "amounts" { bytes, count, represented, variance });
     compare!(text, Counters = "counters" { allocated, freed });
+    compare!(
+        text,
+        EndedBlock =
+            "ended_block" { address, size, stack, allocated_ns, freed_ns, process, tid, freed_tid, shift }
+    );
     compare!(text, Effort = "effort" { runs, timed, timed_ns });
     compare!(text, Stack = "stack" { length, process, hook, end, pad, address });
     compare!(text, Mapping = "mapping" { start, end, bias, first_page, page_count });
@@ -54,7 +59,7 @@ fn both_sides_agree_on_structures_and_numbers() {
         ("LEDGER_WALKS_COMPLETE", Ledger::WalksComplete as u64),
         ("LEDGER_UNREADABLE_OUT", Ledger::UnreadableOut as u64),
         ("LEDGER_BLOCKS_FULL", Ledger::BlocksFull as u64),
-        ("LEDGER_UNSAMPLED_ALLOCATIONS", Ledger::UnsampledAllocations as u64),
+        ("LEDGER_STREAM_LOST", Ledger::StreamLost as u64),
         ("CERTAIN", CERTAIN),
         ("WEIGHT_ONE", WEIGHT_ONE),
         ("1 << 2 * VARIANCE_BITS", VARIANCE_UNIT),

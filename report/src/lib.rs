@@ -2,6 +2,7 @@
 
 pub mod amount;
 pub mod analysis;
+pub mod block_log;
 pub mod diff;
 pub mod folded;
 pub mod function_name;

@@ -1,6 +1,6 @@
 //! Heap mode's side of the kernel: its programs and unwind tables.
 
-use aya::maps::{Array, MapData, PerCpuArray};
+use aya::maps::{Array, MapData, PerCpuArray, RingBuf};
 use leakhound_ebpf::{
     HEAP,
     abi::{Effort, EffortKind},
@@ -35,9 +35,19 @@ pub struct Heap {
 }
 
 impl Heap {
-    /// Creates the maps and loads the programs.
-    pub fn load(rung: Rung, constants: Constants, capacity: Capacity) -> Result<Self, KernelSideError> {
-        let (mut side, capacity) = KernelSide::load(HEAP, constants, &[], capacity)?;
+    /// Creates the maps and loads the programs. `stream` hands out every block that ends: see [`Self::take_stream`].
+    pub fn load(
+        rung: Rung,
+        constants: Constants,
+        capacity: Capacity,
+        stream: bool,
+    ) -> Result<Self, KernelSideError> {
+        let (mut side, capacity) = KernelSide::load(
+            HEAP,
+            constants,
+            &[("stream_blocks", &u32::from(stream).to_ne_bytes())],
+            capacity,
+        )?;
         let probes = Probes::load(&mut side.object, PROGRAMS, rung)?;
         let unwind = UnwindMaps::new(&side.object, capacity.rows, capacity.pages)?;
         Ok(Self { side, probes, unwind, capacity })
@@ -49,6 +59,11 @@ impl Heap {
         let error = |source| KernelSideError::Map { name: "sampling", source };
         let map = self.side.map_mut("sampling")?;
         Array::<_, u32>::try_from(map).and_then(|mut map| map.set(0, shift, 0)).map_err(error)
+    }
+
+    /// Where blocks come out as they end; `None` when it was taken already.
+    pub fn take_stream(&mut self) -> Option<RingBuf<MapData>> {
+        self.side.object.aya.take_map("ended").and_then(|map| RingBuf::try_from(map).ok())
     }
 
     /// How often the programs ran so far, and for how long.

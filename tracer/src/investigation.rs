@@ -25,6 +25,7 @@ use leakhound_report::recording::Record;
 use thiserror::Error;
 
 use crate::{
+    block_stream::BlockStreamError,
     budget::Budget,
     capabilities::Capabilities,
     kernel_side::KernelSideError,
@@ -129,6 +130,12 @@ pub enum InvestigationError {
         /// What failed.
         source: RungError,
     },
+    /// The log of single blocks is incomplete; everything else is whole.
+    #[error(transparent)]
+    BlockLog(#[from] BlockStreamError),
+    /// A log of single blocks was asked for in a mode that does not see their end.
+    #[error("--events needs heap mode, in which every block is seen being freed")]
+    NoBlocks,
     /// The recording could not be taken.
     #[error("cannot write the recording")]
     Sink(#[source] io::Error),

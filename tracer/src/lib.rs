@@ -3,6 +3,7 @@
 pub mod accounting;
 pub mod allocator;
 pub mod attachment;
+pub mod block_stream;
 pub mod blocks;
 pub mod bpf;
 pub mod budget;

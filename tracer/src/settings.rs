@@ -53,6 +53,8 @@ pub struct Settings {
     pub capacity: Capacity,
     /// Where to look for separate debug files, after the target's own root.
     pub debug_dirs: Vec<PathBuf>,
+    /// A file for the life of every single block.
+    pub block_log: Option<PathBuf>,
     /// How many of the oldest blocks to keep of each of the stacks with the most live bytes.
     pub blocks_per_stack: usize,
 }
@@ -69,6 +71,7 @@ impl Default for Settings {
             rung: None,
             capacity: Capacity::default(),
             debug_dirs: vec![PathBuf::from("/usr/lib/debug")],
+            block_log: None,
             blocks_per_stack: 5,
         }
     }

@@ -13,8 +13,8 @@ fn every_rung_loads() {
     let capacity = Capacity { blocks: 1024, counters: 1024, stacks: 64, rows: 16, pages: 16 };
     for rung in Rung::LADDER {
         let t = std::time::Instant::now();
-        let heap =
-            Heap::load(rung, constants, capacity).unwrap_or_else(|why| panic!("{}: {why}", rung.name()));
+        let heap = Heap::load(rung, constants, capacity, true)
+            .unwrap_or_else(|why| panic!("{}: {why}", rung.name()));
         eprintln!("{} {:?}", rung.name(), t.elapsed());
         assert!(heap.side.counters().unwrap().is_empty());
         assert!(heap.side.stack(1).unwrap().is_none());

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use leakhound_ebpf::abi::Ledger;
 use leakhound_report::recording::{End, EventKind, Overhead, Record};
 
 use super::{InvestigationError, flow::Run, header::nanoseconds, processor::Reading, wait::wait_until};
@@ -59,7 +60,17 @@ impl Run<'_> {
             },
             blocks,
         };
-        self.record(&Record::End(end))
+        self.record(&Record::End(end))?;
+        self.end_stream()
+    }
+
+    /// The log of blocks ends with those that are still live.
+    fn end_stream(&mut self) -> Result<(), InvestigationError> {
+        let Some(stream) = self.stream.take() else { return Ok(()) };
+        let side = self.watch.side();
+        let lost = side.ledger()?.get(&Ledger::StreamLost).copied().unwrap_or(0);
+        stream.finish(side.blocks()?, lost)?;
+        Ok(())
     }
 
     /// The target's processor time now.

@@ -19,9 +19,9 @@ use super::{
     watch::{self, Watch},
 };
 use crate::{
-    budget::Level, followed::Followed, kernel_side::monotonic_ns, launch::Launched, locate::Target,
-    modules::Modules, process::ProcessId, settings::Settings, slots::Slots, stacks::Stacks,
-    symbolize::Symbolizer, tally::Tally,
+    block_stream::BlockStream, budget::Level, followed::Followed, kernel_side::monotonic_ns,
+    launch::Launched, locate::Target, modules::Modules, process::ProcessId, settings::Settings, slots::Slots,
+    stacks::Stacks, symbolize::Symbolizer, tally::Tally,
 };
 
 /// Everything that lives as long as the probes.
@@ -43,6 +43,7 @@ pub(super) struct Run<'a> {
     pub(super) progress: Progress,
     pub(super) events: u64,
     pub(super) purse: Purse,
+    pub(super) stream: Option<BlockStream>,
     pub(super) last_snapshot_ns: u64,
     pub(super) attach_took: Duration,
     /// When the probes came off, nanoseconds since the start, and how long that took.
@@ -84,7 +85,14 @@ impl<'a> Run<'a> {
         if looked_at == 0 {
             return Err(InvestigationError::Gone);
         }
-        let watch = watch::open(plan, &ids, &modules)?;
+        let mut watch = watch::open(plan, &ids, &modules)?;
+        let stream = match &settings.block_log {
+            Some(path) => {
+                let ring = watch.take_stream().ok_or(InvestigationError::NoBlocks)?;
+                Some(BlockStream::start(path, ring, watch.side().start_ns)?)
+            }
+            None => None,
+        };
         let mut run = Run {
             settings,
             observer,
@@ -106,6 +114,7 @@ impl<'a> Run<'a> {
             },
             events: 0,
             purse: Purse::new(settings.budget, settings.sample.map_or(Level::Everything, Level::Sample)),
+            stream,
             last_snapshot_ns: 0,
             attach_took: Duration::ZERO,
             let_go: None,
@@ -210,6 +219,9 @@ impl<'a> Run<'a> {
                 return Ok(None);
             }
         };
+        if let Some(stream) = &self.stream {
+            stream.process(number, id.pid);
+        }
         self.processes.push((process, EndWatch::new(id)));
         let index = self.processes.len() - 1;
         match self.attach(index, &new) {

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use aya::maps::{MapData, RingBuf};
 use leakhound_report::recording::{self, Mode};
 
 use super::{
@@ -46,7 +47,8 @@ impl HeapWatch {
         let traps = calibrate(rung)
             .map_err(|source| InvestigationError::Attach { pid: std::process::id(), source })?;
         let constants = Constants { cohort: settings.cohort(), min_size: settings.min_size };
-        let mut heap = Heap::load(rung, constants, capacity(settings.capacity, modules))?;
+        let mut heap =
+            Heap::load(rung, constants, capacity(settings.capacity, modules), settings.block_log.is_some())?;
         heap.set_sampling(settings.sample)?;
         Ok(Self { heap, rung, kernel, filter_proof, costs: Costs::new(traps) })
     }
@@ -63,6 +65,10 @@ impl Watch for HeapWatch {
 
     fn probe_ns(&self) -> f64 {
         self.costs.per_event_ns()
+    }
+
+    fn take_stream(&mut self) -> Option<RingBuf<MapData>> {
+        self.heap.take_stream()
     }
 
     fn spend(&mut self, passed: Duration) -> Result<Option<Spending>, InvestigationError> {

@@ -48,6 +48,14 @@ impl Run<'_> {
         for module in modules {
             self.record(&Record::Module(module))?;
         }
+        if let Some(stream) = &self.stream {
+            stacks.iter().for_each(|stack| stream.stack(stack));
+            for (hash, _) in &new {
+                if let Some(id) = self.stacks.id(*hash) {
+                    stream.hash(*hash, id);
+                }
+            }
+        }
         for stack in stacks {
             self.record(&Record::Stack(stack))?;
         }

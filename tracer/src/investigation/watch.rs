@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use aya::maps::{MapData, RingBuf};
 use leakhound_report::recording::{self, Mode};
 
 use super::{InvestigationError, Plan, heap::HeapWatch};
@@ -20,6 +21,11 @@ pub(super) trait Watch {
 
     /// Mean cost of one event to the target in nanoseconds so far; 0 when nobody can tell.
     fn probe_ns(&self) -> f64;
+
+    /// Where blocks come out as they end; `None` in modes that cannot tell.
+    fn take_stream(&mut self) -> Option<RingBuf<MapData>> {
+        None
+    }
 
     /// What it cost the target since it was last asked, `passed` ago; `None` when this mode costs too little to tell, and so
     /// needs no budget.

@@ -1,8 +1,17 @@
 //! What goes in must come out: exact counts in a program that frees everything.
 
-use std::time::Duration;
+use std::{process::Command, sync::atomic::AtomicBool, time::Duration};
 
-use leakhound_tracer::rung::Rung;
+use leakhound_report::{
+    block_log::Line,
+    recording::{Record, Recording},
+};
+use leakhound_tracer::{
+    capabilities::Capabilities,
+    investigation::{InvestigationError, Observer, Plan, Subject, investigate},
+    launch::Launched,
+    rung::Rung,
+};
 
 use crate::support::{by, can_probe, command, compile, end, ledger, short, through, watch_command};
 
@@ -63,4 +72,103 @@ fn a_full_map_is_counted_and_never_counted_as_live() {
     // Every allocation of both functions is counted or lost; start-up loses a few of its own at most.
     let counted = seen.allocated_count + through(&recording, "no_leak_here").allocated_count;
     assert!((10_000..10_020).contains(&(counted + lost)), "{counted} counted and {lost} lost of 10,000");
+}
+
+/// The lines of a log of blocks.
+fn block_log(path: &std::path::Path) -> Vec<Line> {
+    let text = String::from_utf8(zstd::decode_all(std::fs::File::open(path).unwrap()).unwrap()).unwrap();
+    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+#[test]
+fn the_life_of_every_block_can_be_had() {
+    if !can_probe() {
+        return;
+    }
+    let program = compile("cc", "leak.c", "leak_told", &["-g", "-O2"]);
+    let log = tempfile::NamedTempFile::new().unwrap();
+    let mut settings = short(Duration::from_secs(60));
+    settings.block_log = Some(log.path().to_owned());
+    let recording = watch_command(&command(&program, &["3000", "1"]), &settings).unwrap();
+    let lines = block_log(log.path());
+    assert!(matches!(&lines[0], Line::Header { format } if format == leakhound_report::block_log::FORMAT));
+    assert_eq!(ledger(&recording, "streamLost"), 0);
+    let lives: Vec<_> = lines
+        .iter()
+        .filter_map(|line| if let Line::Block(life) = line { Some(life) } else { None })
+        .collect();
+    assert_eq!(lines.last(), Some(&Line::End { blocks: lives.len() as u64, lost: 0 }));
+    let of = |function: &str| {
+        let inside = |stack: &&leakhound_report::recording::Stack| {
+            stack.frames.iter().any(|frame| frame.function.as_deref() == Some(function))
+        };
+        let ids: Vec<u32> = recording.stacks.iter().filter(inside).map(|stack| stack.id).collect();
+        let hashes: Vec<&String> = lines
+            .iter()
+            .filter_map(|line| match line {
+                Line::Hash { hash, stack } if ids.contains(stack) => Some(hash),
+                _ => None,
+            })
+            .collect();
+        lives.iter().filter(|life| hashes.contains(&&life.stack)).copied().collect::<Vec<_>>()
+    };
+    let (leaked, freed) = (of("leak_here"), of("no_leak_here"));
+    assert_eq!((leaked.len(), freed.len()), (3000, 3000));
+    assert!(leaked.iter().all(|life| life.freed_ns.is_none() && life.size_bytes == 100));
+    assert!(freed.iter().all(|life| life.freed_ns.is_some_and(|freed| freed >= life.allocated_ns)));
+    let pid = recording.header.target.pids[0];
+    assert!(lives.iter().all(|life| life.pid == pid && life.tid == pid), "{pid}: {:?}", lives[0]);
+}
+
+/// A file system with room for little, until it is dropped.
+struct Small(tempfile::TempDir);
+
+impl Small {
+    fn mount() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let mut mount = Command::new("mount");
+        mount.args(["-t", "tmpfs", "-o", "size=64k", "none"]).arg(folder.path());
+        assert!(mount.status().unwrap().success());
+        Self(folder)
+    }
+}
+
+impl Drop for Small {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg(self.0.path()).status();
+    }
+}
+
+#[test]
+fn a_full_disk_ends_the_log_of_blocks_and_nothing_else() {
+    if !can_probe() {
+        return;
+    }
+    let program = compile("cc", "leak.c", "leak_untold", &["-g", "-O2"]);
+    let disk = Small::mount();
+    let mut settings = short(Duration::from_secs(60));
+    settings.block_log = Some(disk.0.path().join("blocks.zst"));
+    let words = command(&program, &["50000", "3"]);
+    let subject = Subject::Launched(Launched::spawn(&words, false).unwrap());
+    let capabilities = Capabilities::probe(false);
+    let plan = Plan { settings: &settings, capabilities: &capabilities, container: None };
+    let mut records = Vec::new();
+    let observer = Observer {
+        record: &mut |record: &Record| {
+            records.push(record.clone());
+            Ok(())
+        },
+        progress: &mut |_| {},
+        stop: &AtomicBool::new(false),
+    };
+    let error = investigate(subject, &plan, observer).unwrap_err();
+    assert!(matches!(error, InvestigationError::BlockLog(_)), "{error}");
+    assert!(error.to_string().contains("No space left"), "{error}");
+    let recording = Recording::from_records(records).unwrap();
+    assert_eq!(end(&recording).reason, "targetExited");
+    assert_eq!(through(&recording, "leak_here").live_count, 50_000);
+
+    settings.block_log = Some("/proc/nowhere".into());
+    let error = watch_command(&command(&program, &["10", "0"]), &settings).unwrap_err().to_string();
+    assert!(error.contains("/proc/nowhere"), "{error}");
 }

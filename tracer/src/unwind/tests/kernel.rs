@@ -53,7 +53,7 @@ fn probe(program: &Program) -> (Heap, Vec<crate::rung::Attachment>) {
     };
     let constants = Constants { cohort: Duration::from_secs(1), min_size: BLOCK_SIZE };
     let rung = *Rung::LADDER.iter().find(|rung| crate::rung::prove(**rung).is_ok()).unwrap();
-    let mut heap = Heap::load(rung, constants, capacity).unwrap();
+    let mut heap = Heap::load(rung, constants, capacity, false).unwrap();
 
     let mut process = Box::new(abi::Process {
         mapping_count: 0,
