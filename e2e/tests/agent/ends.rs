@@ -1,0 +1,137 @@
+//! Every way in which watching can end before its time.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+use leakhound_crds::ConditionStatus;
+use leakhound_e2e::kubepod::{Pod, seed};
+use serde_json::json;
+
+use super::{
+    receiver::Answer,
+    stage::{LONG, Stage, in_seconds},
+};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_deleted_probe_leaves_nothing_behind() -> Result<()> {
+    let Some(stage) = Stage::set(&[Answer::Status(201)]).await? else { return Ok(()) };
+    let mut pod = Pod::create()?;
+    let container = pod.run(&seed()?, &["100", "120"])?;
+    let agent = stage.program.start()?;
+    let name = stage.order(&pod, &container, 100, json!({})).await?;
+    stage.running(&name, 2).await?;
+    agent.wait_for_probes(true).await?;
+
+    stage.delete(&name).await?;
+    let deleted = Instant::now();
+    agent.wait_for_probes(false).await?;
+    assert!(deleted.elapsed() < Duration::from_secs(15), "the probes stayed on for {:?}", deleted.elapsed());
+    assert!(pod.is_alive()?);
+    leakhound_e2e::wait::until("the spool to be empty", LONG, async || {
+        ensure!(stage.program.spooled().is_empty(), "{:?}", stage.program.spooled());
+        Ok(())
+    })
+    .await?;
+    assert!(stage.receiver.uploads().is_empty());
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn stop_ends_it_with_what_was_seen() -> Result<()> {
+    let Some(stage) = Stage::set(&[Answer::Status(201)]).await? else { return Ok(()) };
+    let mut pod = Pod::create()?;
+    let container = pod.run(&seed()?, &["100", "120"])?;
+    let agent = stage.program.start()?;
+    let name = stage.order(&pod, &container, 100, json!({})).await?;
+    stage.running(&name, 1).await?;
+    stage.change(&name, json!({ "desired": "Stop" })).await?;
+    let ended = stage.ended(&name).await?;
+    assert_eq!(
+        (ended.succeeded.status, ended.succeeded.reason.as_str()),
+        (ConditionStatus::True, "StoppedEarly")
+    );
+    assert_eq!(stage.receiver.uploads().len(), 1);
+    assert!(ended.digest.context("a digest")?.live_bytes > 0);
+    agent.wait_for_probes(false).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_deadline_holds_though_nobody_is_there_to_say_so() -> Result<()> {
+    let Some(stage) = Stage::set(&[Answer::Status(503)]).await? else { return Ok(()) };
+    let mut pod = Pod::create()?;
+    let container = pod.run(&seed()?, &["100", "120"])?;
+    let agent = stage.program.start()?;
+    agent.ready().await?;
+    let name = stage.order(&pod, &container, 100, json!({ "deadlineTime": in_seconds(8)? })).await?;
+    agent.wait_for_probes(true).await?;
+    agent.wait_for_probes(false).await?; // the operator answers nothing but 503
+    let ended = stage.ended(&name).await?;
+    assert_eq!(
+        (ended.succeeded.status, ended.succeeded.reason.as_str()),
+        (ConditionStatus::False, "DeadlineExceeded")
+    );
+    let uploaded = ended.uploaded.context("what became of the recording")?;
+    assert_eq!((uploaded.status, uploaded.reason.as_str()), (ConditionStatus::False, "Retrying"));
+    assert!(ended.digest.context("the digest stands")?.snapshot_count > 0);
+    assert!(pod.is_alive()?);
+
+    stage.receiver.answer(&[Answer::Status(201)]);
+    let stored = stage
+        .until(&name, "the recording to be stored", |seen| {
+            seen.uploaded.as_ref().is_some_and(|uploaded| uploaded.status == ConditionStatus::True)
+        })
+        .await?;
+    assert_eq!(stored.succeeded.reason, "DeadlineExceeded");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn probes_beyond_the_places_of_a_node_wait_and_come_to_their_turn() -> Result<()> {
+    let Some(mut stage) = Stage::set(&[Answer::Status(201)]).await? else { return Ok(()) };
+    stage.program.arguments = vec!["--max-probes".into(), "1".into()];
+    let mut pod = Pod::create()?;
+    let container = pod.run(&seed()?, &["100", "120"])?;
+    let _agent = stage.program.start()?;
+    let first = stage.order(&pod, &container, 100, json!({})).await?;
+    stage.running(&first, 1).await?;
+    let second = stage.order(&pod, &container, 3, json!({})).await?;
+    let waiting =
+        stage.until(&second, "the second to wait", |seen| seen.succeeded.message.contains("waiting")).await?;
+    assert_eq!(waiting.succeeded.reason, "Pending");
+    stage.change(&first, json!({ "desired": "Stop" })).await?;
+    assert_eq!(stage.ended(&second).await?.succeeded.reason, "Completed");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_cannot_be_watched_says_why_and_what_to_do() -> Result<()> {
+    let Some(stage) = Stage::set(&[Answer::Status(201)]).await? else { return Ok(()) };
+    let (mut pod, other) = (Pod::create()?, Pod::create()?);
+    let container = pod.run(&seed()?, &["100", "120"])?;
+    let agent = stage.program.start()?;
+    let gone = format!("containerd://{}", "ab".repeat(32));
+    for (wanted, container, reason, message, changes) in [
+        (&other, &container, "ContainerMismatch", "is not in pod", json!({})),
+        (&pod, &gone, "TargetGone", "no cgroup of this node holds", json!({})),
+        (
+            &pod,
+            &container,
+            "AgentError",
+            "use allocator type Auto",
+            json!({ "profile": { "allocator": { "type": "Jemalloc" } } }),
+        ),
+    ] {
+        let name = stage.order(wanted, container, 10, changes).await?;
+        let ended = stage.ended(&name).await?;
+        assert_eq!(ended.succeeded.reason, reason, "{:?}", ended.succeeded);
+        assert!(ended.succeeded.message.contains(message), "{:?}", ended.succeeded);
+        assert_eq!((ended.uploaded, ended.digest), (None, None));
+    }
+    let mut without = Pod::create()?;
+    let sleeper = without.run(std::path::Path::new("/usr/bin/sleep"), &["120"])?;
+    let name = stage.order(&without, &sleeper, 3, json!({})).await?;
+    // sleep has glibc mapped, so it is watched, and loses nothing
+    let ended = stage.ended(&name).await?;
+    assert_eq!((ended.succeeded.reason.as_str(), ended.lines("seed.c").len()), ("Completed", 0));
+    agent.wait_for_probes(false).await
+}

@@ -1,0 +1,51 @@
+//! What an agent says about itself and its node.
+
+use anyhow::{Context, Result};
+use k8s_openapi::api::coordination::v1::Lease;
+use kube::Api;
+use leakhound_crds::names;
+use leakhound_e2e::wait;
+
+use super::{
+    receiver::Answer,
+    stage::{LONG, NAMESPACE, Stage},
+};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_lease_says_that_the_agent_is_alive_and_what_its_node_can_do() -> Result<()> {
+    let Some(stage) = Stage::set(&[Answer::Status(201)]).await? else { return Ok(()) };
+    let agent = stage.program.start()?;
+    agent.ready().await?;
+    let leases: Api<Lease> = Api::namespaced(stage.server.admin()?, NAMESPACE);
+    let name = names::agent_lease(&stage.program.node);
+    let lease = wait::until("the agent's Lease", LONG, async || Ok(leases.get(&name).await?)).await?;
+    let text = lease
+        .metadata
+        .annotations
+        .as_ref()
+        .and_then(|all| all.get(names::PREFLIGHT))
+        .context("a preflight")?;
+    let preflight: serde_json::Value = serde_json::from_str(text)?;
+    assert_eq!(preflight["ready"], true, "{preflight}");
+    assert_eq!(preflight["btf"], true);
+    assert!(
+        preflight["attach"].is_string()
+            && preflight["kernel"].is_string()
+            && preflight["version"].is_string()
+    );
+    let spec = lease.spec.context("a spec")?;
+    assert_eq!((spec.holder_identity.as_deref(), spec.lease_duration_seconds), (Some("agent"), Some(60)));
+
+    let first = spec.renew_time.context("a time")?;
+    wait::until("the Lease to be renewed", LONG, async || {
+        let renewed = leases.get(&name).await?.spec.and_then(|spec| spec.renew_time);
+        renewed.filter(|renewed| *renewed > first).context("the time is still the first")
+    })
+    .await?;
+    let (status, metrics) = agent.ask("/metrics").await?;
+    assert_eq!(status, 200);
+    assert!(metrics.contains("leakhound_agent_lease_renewals_total{result=\"ok\"}"), "{metrics}");
+    assert_eq!(agent.ask("/healthz").await?.0, 200);
+    assert_eq!(agent.ask("/v1/anything").await?.0, 404);
+    Ok(())
+}
