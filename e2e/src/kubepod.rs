@@ -16,7 +16,8 @@ use uuid::Uuid;
 pub struct Pod {
     /// The pod's uid.
     pub uid: String,
-    folder: PathBuf,
+    /// The pod's own group and those above it that were made for it, innermost first.
+    groups: Vec<PathBuf>,
     containers: Vec<Container>,
 }
 
@@ -41,9 +42,13 @@ impl Pod {
     /// When there is no cgroup hierarchy, or it must not be written: run as root.
     pub fn of(uid: &str) -> Result<Self> {
         let uid = uid.to_owned();
-        let folder = memory_hierarchy()?.join("kubepods/besteffort").join(format!("pod{uid}"));
+        // under a root of its own, as a kubelet with --cgroup-root: real pods of this machine are not to be touched
+        let root = memory_hierarchy()?.join(format!("leakhound-test-{uid}"));
+        let folder = root.join("kubepods/besteffort").join(format!("pod{uid}"));
         fs::create_dir_all(&folder).with_context(|| format!("make {}: run as root", folder.display()))?;
-        Ok(Self { uid, folder, containers: Vec::new() })
+        let groups =
+            folder.ancestors().take_while(|group| group.starts_with(&root)).map(Path::to_owned).collect();
+        Ok(Self { uid, groups, containers: Vec::new() })
     }
 
     /// Starts a program in a container of its own; gives the container's id.
@@ -60,7 +65,7 @@ impl Pod {
     /// When the program cannot be started, or the limit cannot be set.
     pub fn run_limited(&mut self, program: &Path, arguments: &[&str], limit: Option<u64>) -> Result<String> {
         let id = format!("{}{}", Uuid::new_v4().simple(), Uuid::new_v4().simple());
-        let folder = self.folder.join(&id);
+        let folder = self.groups.first().context("a pod has a group")?.join(&id);
         fs::create_dir(&folder)?;
         if let Some(limit) = limit {
             fs::write(folder.join(limit_file(&folder)), limit.to_string())?;
@@ -133,8 +138,10 @@ impl Drop for Pod {
                 tracing::warn!("a container stays behind: {error:#}");
             }
         }
-        if let Err(error) = remove(&self.folder) {
-            tracing::warn!("{} stays behind: {error:#}", self.folder.display());
+        for group in &self.groups {
+            if let Err(error) = remove(group) {
+                tracing::warn!("{} stays behind: {error:#}", group.display());
+            }
         }
     }
 }

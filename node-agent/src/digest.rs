@@ -65,12 +65,16 @@ impl MemoryWindow {
 }
 
 /// What the recording does not hold.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct Seen {
     /// What the container's cgroup says.
     pub(crate) memory: MemoryWindow,
     /// Programs by process, as the container names them.
     pub(crate) programs: BTreeMap<u32, String>,
+    /// What watching costs, in seconds of one core per second; 0 when it is not measured.
+    pub(crate) share_of_core: f64,
+    /// The present period of sampling in bytes; `None` while every allocation is followed.
+    pub(crate) sample_period: Option<u64>,
 }
 
 /// Judges a recording as it is.
@@ -101,7 +105,7 @@ pub(crate) fn digest(recording: &Recording, seen: &Seen) -> Digest {
             .map(|finding| shown(finding, confidence))
             .collect(),
         events: whole(events(&analysis)),
-        overhead: overhead(&analysis, recording, losses.values().sum()),
+        overhead: overhead(&analysis, seen, losses.values().sum()),
         losses,
         attach_method: recording.header.host.attach.clone(),
         processes: processes(recording, &seen.programs),
@@ -171,14 +175,14 @@ fn events(analysis: &Analysis) -> u64 {
     analysis.overhead.events.max(sum)
 }
 
-fn overhead(analysis: &Analysis, recording: &Recording, dropped: i64) -> Overhead {
-    let of_a_core = analysis.overhead.events_per_second * analysis.overhead.probe_nanoseconds / 1e9;
-    let period = recording.header.settings.sample_period_bytes;
+fn overhead(analysis: &Analysis, seen: &Seen, dropped: i64) -> Overhead {
+    let on_average = analysis.overhead.events_per_second * analysis.overhead.probe_nanoseconds / 1e9;
+    let of_a_core = if seen.share_of_core > 0.0 { seen.share_of_core } else { on_average };
     Overhead {
         cpu_permille: i32::try_from(rounded(of_a_core * 1000.0)).unwrap_or(i32::MAX),
         events: whole(events(analysis)),
         dropped,
-        bytes_per_sample: (period > 0).then(|| whole(period)),
+        bytes_per_sample: seen.sample_period.map(whole),
     }
 }
 

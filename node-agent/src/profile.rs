@@ -8,13 +8,15 @@ use leakhound_crds::{
     duration::{self, DurationError},
     investigation::{
         Mode,
-        wishes::{AllocatorType, ProcessPolicy, SamplingPolicy},
+        wishes::{AllocatorType, OnExceeded, ProcessPolicy, SamplingPolicy},
     },
     quantity::QuantityError,
 };
 use leakhound_report::recording;
 use leakhound_tracer::{
+    budget::{Budget, BudgetError},
     locate::{Choice, Group},
+    sampling::Period,
     settings::{Capacity, Settings},
 };
 use thiserror::Error;
@@ -27,14 +29,17 @@ const BYTES_PER_BLOCK: u64 = 110;
 const FEWEST_BLOCKS: u64 = 10_000;
 
 /// A wish that cannot be granted.
-#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[derive(Debug, Clone, PartialEq, Error)]
 pub(crate) enum Refusal {
     /// Not in this version.
     #[error("the agent finds allocators by itself and cannot be held to one: use allocator type Auto")]
     Allocator,
-    /// Not in this version.
-    #[error("sampling by bytes is not in this version of the agent: use sampling policy All")]
+    /// Finer or coarser than any sample.
+    #[error("sampling.bytesPerSample cannot be used: choose 1Ki to 256Mi, of which powers of two are exact")]
     Sampling,
+    /// No share of a core.
+    #[error("budget.cpuPercent cannot be kept: {0}")]
+    Budget(#[from] BudgetError),
     /// Kernel memory for next to nothing.
     #[error("budget.agentMemory is too little to follow a program: give it at least {0}Mi")]
     Memory(u64),
@@ -52,9 +57,6 @@ pub(crate) fn settings(spec: &LeakProbeSpec, left: Duration) -> Result<Settings,
     if profile.allocator.type_ != AllocatorType::Auto || profile.allocator.library.is_some() {
         return Err(Refusal::Allocator);
     }
-    if profile.sampling.policy == SamplingPolicy::ByteInterval {
-        return Err(Refusal::Sampling);
-    }
     let interval = duration::parse(&profile.snapshot_interval)?.max(Duration::from_secs(1));
     Ok(Settings {
         mode: match spec.mode {
@@ -64,9 +66,24 @@ pub(crate) fn settings(spec: &LeakProbeSpec, left: Duration) -> Result<Settings,
         },
         duration: left,
         interval: interval.min(left),
+        sample: match profile.sampling.policy {
+            SamplingPolicy::All | SamplingPolicy::Adaptive => None,
+            SamplingPolicy::ByteInterval => {
+                let bytes = profile.sampling.bytes_per_sample.bytes()?;
+                Some(Period::at_least(bytes).map_err(|_out_of_range| Refusal::Sampling)?)
+            }
+        },
+        budget: Some(Budget::new(f64::from(profile.budget.cpu_percent) / 100.0)?),
         capacity: capacity(profile.budget.agent_memory.bytes()?)?,
         ..Settings::default()
     })
+}
+
+/// Whether watching is to end, rather than to become coarser, when it costs more than its budget: every allocation is
+/// wanted, or the user said so.
+pub(crate) fn ends_when_too_dear(spec: &LeakProbeSpec) -> bool {
+    let profile = &spec.profile;
+    profile.sampling.policy == SamplingPolicy::All || profile.budget.on_exceeded == OnExceeded::Stop
 }
 
 /// The whole time that a probe is to watch.
@@ -119,6 +136,21 @@ mod tests {
     }
 
     #[test]
+    fn sampling_and_budget_are_the_tracers() {
+        let mut probe = probe();
+        let of = |probe: &leakhound_crds::LeakProbe| settings(&probe.spec, MINUTE).unwrap();
+        assert_eq!((of(&probe).sample, of(&probe).budget.map(Budget::share)), (None, Some(0.05)));
+        assert!(!ends_when_too_dear(&probe.spec));
+        probe.spec.profile.sampling.policy = SamplingPolicy::ByteInterval;
+        assert_eq!(of(&probe).sample, Some(Period::DEFAULT));
+        probe.spec.profile.budget.on_exceeded = OnExceeded::Stop;
+        assert!(ends_when_too_dear(&probe.spec));
+        probe.spec.profile.budget.on_exceeded = OnExceeded::Downsample;
+        probe.spec.profile.sampling.policy = SamplingPolicy::All;
+        assert!(ends_when_too_dear(&probe.spec), "every one or none");
+    }
+
+    #[test]
     fn what_is_left_of_the_time_bounds_the_interval() {
         let mut probe = probe();
         probe.spec.profile.snapshot_interval = "30s".into();
@@ -134,7 +166,12 @@ mod tests {
             settings(&probe.spec, MINUTE).unwrap_err().to_string()
         };
         assert!(refused(|spec| spec.profile.allocator.type_ = AllocatorType::Custom).contains("Auto"));
-        assert!(refused(|spec| spec.profile.sampling.policy = SamplingPolicy::ByteInterval).contains("All"));
+        fn sample(spec: &mut LeakProbeSpec, size: &str) {
+            spec.profile.sampling.policy = SamplingPolicy::ByteInterval;
+            spec.profile.sampling.bytes_per_sample = size.into();
+        }
+        assert!(refused(|spec| sample(spec, "1Gi")).contains("256Mi"));
+        assert!(refused(|spec| spec.profile.budget.cpu_percent = 0).contains("cpuPercent"));
         assert!(refused(|spec| spec.profile.budget.agent_memory = "1Mi".into()).contains("at least 27Mi"));
         assert!(refused(|spec| spec.profile.snapshot_interval = "often".into()).contains("often"));
     }

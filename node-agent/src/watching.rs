@@ -8,7 +8,7 @@ use std::{
     },
 };
 
-use leakhound_report::recording::{Record, Recording};
+use leakhound_report::recording::{EventKind, Record, Recording};
 use leakhound_tracer::{
     capabilities::Capabilities,
     investigation::{InvestigationError, Observer, Plan, Progress, Subject, investigate},
@@ -30,6 +30,8 @@ pub(crate) struct Job {
     pub(crate) capabilities: Arc<Capabilities>,
     /// The container's id, for the recording.
     pub(crate) container_id: String,
+    /// End when watching costs more than its budget, rather than look at fewer allocations.
+    pub(crate) ends_when_too_dear: bool,
 }
 
 /// A tracer at work. Dropping it takes the probes off, as soon as the tracer looks up.
@@ -62,7 +64,9 @@ pub(crate) enum WatchError {
 #[derive(Debug, Default)]
 struct Shared {
     recording: Mutex<Option<Recording>>,
+    progress: Mutex<Progress>,
     stop: AtomicBool,
+    too_dear: AtomicBool,
 }
 
 impl Watching {
@@ -98,6 +102,16 @@ impl Watching {
         self.shared.lock().clone()
     }
 
+    /// What watching costs now.
+    pub(crate) fn progress(&self) -> Progress {
+        *self.shared.progress.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether it ended, or is about to, because it cost more than its budget.
+    pub(crate) fn is_too_dear(&self) -> bool {
+        self.shared.too_dear.load(Ordering::Relaxed)
+    }
+
     /// Waits for the end; may be dropped and called again.
     pub(crate) async fn ended(&mut self) -> Ended {
         match (&mut self.thread).await {
@@ -130,15 +144,23 @@ impl Shared {
 }
 
 fn trace(job: Job, shared: &Shared, mut record: impl FnMut(&Record)) -> Result<(), InvestigationError> {
-    let Job { target, settings, capabilities, container_id } = job;
+    let Job { target, settings, capabilities, container_id, ends_when_too_dear } = job;
     let plan = Plan { settings: &settings, capabilities: &capabilities, container: Some(container_id) };
     let observer = Observer {
         record: &mut |one: &Record| -> io::Result<()> {
             shared.push(one);
             record(one);
+            let step = matches!(one, Record::Event(event) if event.what == EventKind::BudgetStep);
+            let gave_up = matches!(one, Record::End(end) if end.reason == "budget");
+            if gave_up || step && ends_when_too_dear {
+                shared.too_dear.store(true, Ordering::Relaxed);
+                shared.stop.store(true, Ordering::Relaxed);
+            }
             Ok(())
         },
-        progress: &mut |_: &Progress| {},
+        progress: &mut |now: &Progress| {
+            *shared.progress.lock().unwrap_or_else(PoisonError::into_inner) = *now;
+        },
         stop: &shared.stop,
     };
     investigate(Subject::Running(target), &plan, observer)

@@ -76,16 +76,17 @@ async fn a_restart_is_the_end_where_it_is_not_to_be_followed() -> Result<()> {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_kernels_killing_for_want_of_memory_is_told() -> Result<()> {
     let Some(stage) = Stage::set(&[Answer::Status(201)]).await? else { return Ok(()) };
+    let agent = stage.program.start()?;
+    agent.ready().await?;
     let mut pod = Pod::create()?;
-    // loses some 9 MiB a second, and may have 48
-    let container = pod.run_limited(&seed()?, &["20000", "120"], Some(48 << 20))?;
-    let _agent = stage.program.start()?;
-    let changes = json!({ "profile": { "onContainerRestart": "Finish" } });
+    // loses some 2 MiB a second, and may have 20
+    let container = pod.run_limited(&seed()?, &["5000", "120"], Some(20 << 20))?;
+    let changes = json!({ "profile": { "onContainerRestart": "Finish", "sampling": { "policy": "Adaptive" } } });
     let name = stage.order(&pod, &container, 100, changes).await?;
     let ended = stage.ended(&name).await?;
     assert_eq!(ended.succeeded.reason, "TargetGone", "{:?}", ended.succeeded);
     assert!(ended.succeeded.message.contains("want of memory (OOM)"), "{:?}", ended.succeeded);
     let memory = ended.digest.context("a digest")?.memory;
-    assert_eq!((memory.oom_kills, memory.limit_bytes), (Some(1), Some(48 << 20)));
+    assert_eq!((memory.oom_kills, memory.limit_bytes), (Some(1), Some(20 << 20)));
     Ok(())
 }

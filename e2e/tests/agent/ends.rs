@@ -104,6 +104,33 @@ async fn probes_beyond_the_places_of_a_node_wait_and_come_to_their_turn() -> Res
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn watching_that_costs_more_than_its_budget_ends_or_becomes_coarser() -> Result<()> {
+    let Some(stage) = Stage::set(&[Answer::Status(201)]).await? else { return Ok(()) };
+    let mut pod = Pod::create()?;
+    // as fast as it can: some million calls a second
+    let container = pod.run(&seed()?, &["100000", "120"])?;
+    let agent = stage.program.start()?;
+    let all = json!({ "profile": { "budget": { "cpuPercent": 1 } } });
+    let name = stage.order(&pod, &container, 100, all).await?;
+    let ended = stage.ended(&name).await?;
+    assert_eq!(ended.succeeded.reason, "StoppedEarly", "{:?}", ended.succeeded);
+    assert!(ended.succeeded.message.contains("budget.cpuPercent"), "{:?}", ended.succeeded);
+    assert!(ended.digest.context("a digest")?.overhead.cpu_permille > 10);
+
+    let adaptive =
+        json!({ "profile": { "budget": { "cpuPercent": 30 }, "sampling": { "policy": "Adaptive" } } });
+    let name = stage.order(&pod, &container, 12, adaptive).await?;
+    let ended = stage.ended(&name).await?;
+    let overhead = ended.digest.context("a digest")?.overhead;
+    assert!(
+        overhead.bytes_per_sample.is_some() || ended.succeeded.reason == "StoppedEarly",
+        "a sample, or nothing at all: {overhead:?} {:?}",
+        ended.succeeded
+    );
+    agent.wait_for_probes(false).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_cannot_be_watched_says_why_and_what_to_do() -> Result<()> {
     let Some(stage) = Stage::set(&[Answer::Status(201)]).await? else { return Ok(()) };
     let (mut pod, other) = (Pod::create()?, Pod::create()?);

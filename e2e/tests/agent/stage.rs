@@ -95,7 +95,7 @@ impl Stage {
                     "duration": format!("{seconds}s"),
                     "snapshotInterval": "1s",
                     "sampling": { "policy": "All" },
-                    "budget": { "agentMemory": "64Mi" },
+                    "budget": { "agentMemory": "64Mi", "cpuPercent": 100 },
                 },
             },
         });

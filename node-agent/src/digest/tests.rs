@@ -69,6 +69,7 @@ fn the_digest_tells_what_leaks_and_not_what_is_given_back() {
     seen.memory.note(Some(container::Memory { used: 1000, limit: Some(9000), oom_kills: 1 }));
     seen.memory.note(Some(container::Memory { used: 5000, limit: Some(9000), oom_kills: 3 }));
     seen.memory.note(None);
+    (seen.share_of_core, seen.sample_period) = (0.0125, Some(32 << 10));
     let digest = digest(&recording, &seen);
     let functions: Vec<&str> =
         digest.findings.iter().map(|finding| finding.frames[0].function.as_str()).collect();
@@ -80,6 +81,7 @@ fn the_digest_tells_what_leaks_and_not_what_is_given_back() {
     assert_eq!(digest.live_bytes, 2_040_000);
     assert_eq!(digest.losses, BTreeMap::from([("blocksFull".to_owned(), 3)]));
     assert_eq!((digest.events, digest.snapshot_count, digest.overhead.dropped), (2200, 20, 3));
+    assert_eq!((digest.overhead.cpu_permille, digest.overhead.bytes_per_sample), (13, Some(32 << 10)));
     let memory = &digest.memory;
     assert_eq!((memory.start_bytes, memory.end_bytes), (Some(1000), Some(5000)));
     assert_eq!((memory.limit_bytes, memory.oom_kills), (Some(9000), Some(2)));

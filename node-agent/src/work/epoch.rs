@@ -10,7 +10,7 @@ use std::{
 use kube::ResourceExt;
 use leakhound_crds::{Time, probe::ProbeReason};
 use leakhound_report::{amount, recording::Recording};
-use leakhound_tracer::{locate::Target, process::ProcessId};
+use leakhound_tracer::{investigation::Progress, locate::Target, process::ProcessId, sampling::Period};
 use tokio::time::Instant;
 
 use super::{Work, pace::Pace};
@@ -35,6 +35,8 @@ pub(super) enum End {
     Stopped,
     /// The deadline passed.
     Deadline,
+    /// It cost more than its budget.
+    TooDear,
     /// The operator names another container.
     NextContainer,
     /// The container's processes are gone.
@@ -122,6 +124,9 @@ impl Work {
                 _ = beats.tick() => {
                     // a group that is gone says nothing, so it is asked while it is there
                     seen.memory.note(container::memory(&container.folder));
+                    let cost = watching.progress();
+                    (seen.share_of_core, seen.sample_period) =
+                        (cost.share_of_core, cost.sample_period.map(Period::bytes));
                     let taken = *snapshots.borrow_and_update();
                     if !stopping && pace.is_due(taken, Instant::now()) {
                         pace.spoke(taken, Instant::now());
@@ -140,6 +145,9 @@ impl Work {
             }
         };
         seen.memory.note(container::memory(&container.folder));
+        if watching.is_too_dear() && noted != Some(End::Deleted) {
+            noted = Some(End::TooDear);
+        }
         let recording = watching.recording();
         if let Some(recording) = recording.filter(|recording| !recording.snapshots.is_empty()) {
             let exited = recording.end.as_ref().is_some_and(|end| end.reason == "targetExited");
@@ -178,7 +186,7 @@ impl Work {
         self.judge(recording, seen, epoch).await;
         self.ticket.note(epoch.clone());
         self.save();
-        let message = progress(epoch);
+        let message = progress(epoch, &watching.progress(), self.probe.spec.profile.budget.events_per_second);
         self.say(ProbeReason::Running, &message).await
     }
 
@@ -222,7 +230,9 @@ fn prepare(
     }
     let mut seen = Seen { programs: processes.iter().filter_map(program).collect(), ..Seen::default() };
     seen.memory.note(container::memory(&container.folder));
-    let job = Job { target, settings, capabilities: Arc::clone(capabilities), container_id };
+    let capabilities = Arc::clone(capabilities);
+    let ends_when_too_dear = profile::ends_when_too_dear(spec);
+    let job = Job { target, settings, capabilities, container_id, ends_when_too_dear };
     Ok(Ready { container, job, seen })
 }
 
@@ -231,12 +241,22 @@ fn program(id: &ProcessId) -> Option<(u32, String)> {
     Some((id.pid, path.to_string_lossy().into_owned()))
 }
 
-fn progress(epoch: &Epoch) -> String {
+fn progress(epoch: &Epoch, cost: &Progress, most_events: i64) -> String {
     let Some(digest) = &epoch.digest else { return "watching".to_owned() };
     let live = amount::bytes(u64::try_from(digest.live_bytes).unwrap_or(0));
-    let restarts = match epoch.number {
-        1 => String::new(),
-        number => format!(", after {} restarts", number - 1),
-    };
-    format!("{} snapshots, {live} live in {} blocks{restarts}", digest.snapshot_count, digest.live_count)
+    let mut parts =
+        vec![format!("{} snapshots, {live} live in {} blocks", digest.snapshot_count, digest.live_count)];
+    if epoch.number > 1 {
+        parts.push(format!("after {} restarts", epoch.number - 1));
+    }
+    if let Some(period) = cost.sample_period {
+        parts.push(format!("one block followed every {period}"));
+    }
+    if cost.events_per_second > most_events as f64 {
+        let rate = cost.events_per_second;
+        parts.push(format!(
+            "{rate:.0} events a second, more than budget.eventsPerSecond; budget.cpuPercent is kept"
+        ));
+    }
+    parts.join(", ")
 }
