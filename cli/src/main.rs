@@ -105,7 +105,8 @@ fn is_closed_pipe(error: &anyhow::Error) -> bool {
 
 fn log(verbose: u8) {
     let level = match verbose {
-        0 => "warn",
+        // what it says of connections, our own errors say as well
+        0 => "warn,kube_client=off,kube_runtime=off",
         1 => "leakhound=debug,leakhound_tracer=debug,info",
         _ => "trace",
     };
