@@ -75,7 +75,7 @@ fn findings(findings: &[&Finding], width: u16) -> String {
             finding.rank.to_string(),
             estimate(finding.live_bytes, finding.live_error_bytes),
             human::count(finding.live_count),
-            human::bytes_per_hour(finding.growth_bytes_per_hour),
+            growth(finding),
             class(finding),
             stack(finding),
         ]
@@ -88,6 +88,14 @@ fn estimate(bytes: u64, error: Option<u64>) -> String {
     match error {
         Some(error) => format!("{} \u{b1}{}", human::bytes(bytes), human::bytes(error)),
         None => human::bytes(bytes),
+    }
+}
+
+/// What slope is left once live bytes have come to rest is noise, and no growth.
+fn growth(finding: &Finding) -> String {
+    match finding.class {
+        Class::Plateau | Class::Sawtooth | Class::Transient => "-".into(),
+        _ => human::bytes_per_hour(finding.growth_bytes_per_hour),
     }
 }
 
@@ -235,9 +243,9 @@ fn totals(analysis: &Analysis) -> String {
     if overhead.events > 0 {
         let _ = write!(
             text,
-            "{} events, {:.0} a second",
+            "{} events, {} a second",
             human::count(overhead.events),
-            overhead.events_per_second,
+            human::count(whole(overhead.events_per_second)),
         );
         if overhead.probe_nanoseconds > 0.0 {
             let share = overhead.probe_nanoseconds * overhead.events_per_second / 1e7;
@@ -263,6 +271,15 @@ fn totals(analysis: &Analysis) -> String {
         let _ = writeln!(text, "Cores that the program kept busy: {}.", cpu.join(", "));
     }
     text
+}
+
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "a float cast saturates, and counts are positive"
+)]
+fn whole(count: f64) -> u64 {
+    count.max(0.0).round() as u64
 }
 
 /// Names come from a hostile place: control characters could rewrite the terminal, and bidirectional ones a line.
