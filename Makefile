@@ -53,9 +53,9 @@ $(WEB)/node_modules/.package-lock.json: $(WEB)/package-lock.json | setup-test
 	touch $@
 
 .PHONY: bench
-bench: setup-build ## Compare what watching costs, as ratios in one run: no probe, empty probes, full tracking, memleak
+bench: setup-build ## Compare what watching costs, as ratios in one run; ONLY=deep for some scenarios, SECONDS=2 for how long each
 	cargo bench --quiet --package leakhound-tracer --bench cost --no-run
-	$(SUDO) env PATH="$$PATH" HOME="$$HOME" cargo bench --quiet --package leakhound-tracer --bench cost
+	$(SUDO) env PATH="$$PATH" HOME="$$HOME" ONLY="$(ONLY)" SECONDS="$(SECONDS)" cargo bench --quiet --package leakhound-tracer --bench cost
 
 .PHONY: score
 INTO ?= target/score
