@@ -113,6 +113,16 @@ struct effort {
 	__u64 timed_ns;
 };
 
+/* ---- news of processes ---- */
+enum news {
+	NEWS_FORKED = 0,	/* a followed process has a new child: its number */
+	NEWS_EXECUTED = 1,	/* a followed process replaced its program */
+};
+struct process_news {
+	__u32 what;
+	__u32 number;		/* in the tracer's pid namespace; 0: it has none there */
+};
+
 /* ---- stacks ---- */
 enum walk_end {
 	WALK_COMPLETE = 0,	/* reached the outermost function */

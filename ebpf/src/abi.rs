@@ -208,6 +208,26 @@ pub struct Effort {
     pub timed_ns: u64,
 }
 
+/// What happened to a process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u32)]
+pub enum News {
+    /// A followed process has a new child.
+    Forked = 0,
+    /// A followed process replaced its program.
+    Executed = 1,
+}
+
+/// What happened, to whom.
+#[repr(C)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct ProcessNews {
+    /// A [`News`].
+    pub what: u32,
+    /// The child, or the process itself, in the tracer's pid namespace; 0 when it has no number there.
+    pub number: u32,
+}
+
 /// How a walk up the stack ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]

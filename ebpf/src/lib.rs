@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! heap.bpf.c    which stacks allocated the memory that is still live
+//! forks.bpf.c   tells when a followed process forks or replaces its program
 //! probe.bpf.c   programs that only count: self-test and benchmark floor
 //!   unwind.bpf.h  walks a user stack without frame pointers
 //!   ledger.bpf.h  counts what was lost and why
@@ -12,6 +13,9 @@ pub mod abi;
 
 /// Heap mode's programs and maps, an ELF object.
 pub static HEAP: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/heap.bpf.o"));
+
+/// Programs that tell of forks, an ELF object.
+pub static FORKS: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/forks.bpf.o"));
 
 /// Programs that only count, an ELF object.
 pub static PROBE: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/probe.bpf.o"));

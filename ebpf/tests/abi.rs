@@ -8,8 +8,8 @@ use std::{
 
 use leakhound_ebpf::abi::{
     Amounts, Block, BlockKey, CERTAIN, Cfa, CounterKey, Counters, Effort, EffortKind, EndedBlock,
-    LEDGER_LENGTH, Ledger, MAX_FRAMES, MAX_MAPPINGS, MAX_PROCESSES, Mapping, Operation, Process,
-    ProcessNumber, Row, SAMPLE_SHIFTS, Shape, Stack, VARIANCE_UNIT, WEIGHT_ONE, WalkEnd,
+    LEDGER_LENGTH, Ledger, MAX_FRAMES, MAX_MAPPINGS, MAX_PROCESSES, Mapping, News, Operation, Process,
+    ProcessNews, ProcessNumber, Row, SAMPLE_SHIFTS, Shape, Stack, VARIANCE_UNIT, WEIGHT_ONE, WalkEnd,
 };
 
 macro_rules! compare {
@@ -38,6 +38,7 @@ fn both_sides_agree_on_structures_and_numbers() {
         EndedBlock =
             "ended_block" { address, size, stack, allocated_ns, freed_ns, process, tid, freed_tid, shift }
     );
+    compare!(text, ProcessNews = "process_news" { what, number });
     compare!(text, Effort = "effort" { runs, timed, timed_ns });
     compare!(text, Stack = "stack" { length, process, hook, end, pad, address });
     compare!(text, Mapping = "mapping" { start, end, bias, first_page, page_count });
@@ -60,6 +61,7 @@ fn both_sides_agree_on_structures_and_numbers() {
         ("LEDGER_UNREADABLE_OUT", Ledger::UnreadableOut as u64),
         ("LEDGER_BLOCKS_FULL", Ledger::BlocksFull as u64),
         ("LEDGER_STREAM_LOST", Ledger::StreamLost as u64),
+        ("NEWS_EXECUTED", News::Executed as u64),
         ("CERTAIN", CERTAIN),
         ("WEIGHT_ONE", WEIGHT_ONE),
         ("1 << 2 * VARIANCE_BITS", VARIANCE_UNIT),

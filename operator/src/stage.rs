@@ -187,7 +187,9 @@ impl Sight<'_> {
                 return self.without_probe();
             }
             // A container that ended while its pod lives on restarts, now or after the kubelet's back-off.
-            OnContainerRestart::Fail if restarted || reason == ProbeReason::TargetGone && self.pod_lives() => {
+            OnContainerRestart::Fail
+                if restarted || reason == ProbeReason::TargetGone && self.pod_lives() =>
+            {
                 return ended(EndReason::ContainerRestarted, self.explain_restart());
             }
             _ => {}

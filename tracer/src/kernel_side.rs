@@ -4,7 +4,7 @@
 use std::{collections::BTreeMap, os::fd::BorrowedFd, time::Duration};
 
 use aya::maps::{Array, HashMap, Map, MapData, MapError, PerCpuArray};
-use leakhound_ebpf::abi::{Block, BlockKey, CounterKey, Counters, Ledger, Process, Stack};
+use leakhound_ebpf::abi::{Block, BlockKey, CounterKey, Counters, Ledger, Process, ProcessNumber, Stack};
 use rustix::time::{ClockId, clock_gettime};
 use thiserror::Error;
 
@@ -109,6 +109,41 @@ impl KernelSide {
         }
     }
 
+    /// Makes room: what a process that is gone has left among counters and stacks.
+    pub fn forget(
+        &mut self,
+        counters: &[CounterKey],
+        stacks: impl Iterator<Item = u64>,
+    ) -> Result<(), KernelSideError> {
+        let error = |source| KernelSideError::Map { name: "counters", source };
+        let mut map: HashMap<&mut MapData, CounterKey, Counters> =
+            HashMap::try_from(self.map_mut("counters")?).map_err(error)?;
+        for key in counters {
+            gone(map.remove(key)).map_err(error)?;
+        }
+        let error = |source| KernelSideError::Map { name: "stacks", source };
+        let mut map: HashMap<&mut MapData, u64, Stack> =
+            HashMap::try_from(self.map_mut("stacks")?).map_err(error)?;
+        for hash in stacks {
+            gone(map.remove(&hash)).map_err(error)?;
+        }
+        Ok(())
+    }
+
+    /// Makes room: the blocks of processes that are gone. Looks at every block.
+    pub fn forget_blocks(&mut self, is_gone: impl Fn(ProcessNumber) -> bool) -> Result<(), KernelSideError> {
+        let error = |source| KernelSideError::Map { name: "blocks", source };
+        let all = self.blocks()?;
+        let mut map: HashMap<&mut MapData, BlockKey, Block> =
+            HashMap::try_from(self.map_mut("blocks")?).map_err(error)?;
+        for (key, _) in all {
+            if is_gone(ProcessNumber::from_raw(key.process)) {
+                gone(map.remove(&key)).map_err(error)?;
+            }
+        }
+        Ok(())
+    }
+
     /// The kernel's ledger so far.
     pub fn ledger(&self) -> Result<BTreeMap<Ledger, u64>, KernelSideError> {
         let error = |source| KernelSideError::Map { name: "ledger", source };
@@ -163,6 +198,14 @@ fn load_object(
             ("pages", capacity.pages.max(1)),
         ],
     )
+}
+
+/// What is not there any more need not be removed.
+fn gone(removed: Result<(), MapError>) -> Result<(), MapError> {
+    match removed {
+        Err(MapError::KeyNotFound) => Ok(()),
+        other => other,
+    }
 }
 
 fn is_out_of_memory(error: &aya::EbpfError) -> bool {

@@ -11,6 +11,7 @@ pub mod calibrate;
 pub mod capabilities;
 pub mod causes;
 pub mod followed;
+pub mod forks;
 pub mod heap;
 pub mod image;
 pub mod investigation;

@@ -38,9 +38,10 @@ impl Stacks {
         self.by_hash.get(&hash).copied()
     }
 
-    /// Hashes of the stacks seen in a process.
-    pub fn of_process(&self, process: ProcessNumber) -> &[u64] {
-        self.by_process.get(&process).map_or(&[], Vec::as_slice)
+    /// Forgets a process that is gone, and returns the hashes of its stacks with their numbers.
+    pub fn forget(&mut self, process: ProcessNumber) -> HashMap<u64, u32> {
+        let hashes = self.by_process.remove(&process).unwrap_or_default();
+        hashes.into_iter().filter_map(|hash| Some((hash, self.by_hash.remove(&hash)?))).collect()
     }
 
     /// Numbers stacks seen for the first time and returns those that the recording does not have yet.

@@ -1,6 +1,6 @@
 //! From the kernel's counters to what a snapshot records: sums per stack, and only what changed.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use leakhound_ebpf::abi::{Amounts, CounterKey, Counters, VARIANCE_UNIT, WEIGHT_ONE};
 use leakhound_report::recording::{Cohort, StackCounters};
@@ -11,19 +11,14 @@ pub struct Tally {
     last: HashMap<CounterKey, Counters>,
     stacks: BTreeMap<u32, BTreeMap<u32, Counters>>,
     sum: Counters,
-    /// Changed other than by a reading: goes out with the next one.
-    retired: BTreeMap<u32, BTreeSet<u32>>,
+    /// Cohorts that changed since they were last asked for, by recorded stack.
+    changed: BTreeMap<u32, BTreeSet<u32>>,
 }
 
 impl Tally {
-    /// Takes in a reading and returns the stacks that changed. `id_of` gives the recorded stack of a hash; several
-    /// hashes may share one, when processes of the same program have it at different addresses.
-    pub fn update(
-        &mut self,
-        reading: &[(CounterKey, Counters)],
-        mut id_of: impl FnMut(u64) -> u32,
-    ) -> Vec<StackCounters> {
-        let mut changed = std::mem::take(&mut self.retired);
+    /// Takes in a reading. `id_of` gives the recorded stack of a hash; several hashes may share one, when processes of the same
+    /// program have it at different addresses.
+    pub fn take_in(&mut self, reading: &[(CounterKey, Counters)], mut id_of: impl FnMut(u64) -> u32) {
         for (key, now) in reading {
             let before = self.last.insert(*key, *now).unwrap_or_default();
             if before == *now {
@@ -33,22 +28,37 @@ impl Tally {
             let cohort = self.stacks.entry(id).or_default().entry(key.cohort).or_default();
             add_difference(cohort, before, *now);
             add_difference(&mut self.sum, before, *now);
-            changed.entry(id).or_default().insert(key.cohort);
+            self.changed.entry(id).or_default().insert(key.cohort);
         }
+    }
+
+    /// The stacks that changed since this was last asked.
+    pub fn changes(&mut self) -> Vec<StackCounters> {
+        let changed = std::mem::take(&mut self.changed);
         changed.into_iter().map(|(id, cohorts)| self.record(id, &cohorts)).collect()
     }
 
-    /// Counts what is live of these stacks as freed: their process is gone, and its memory with it.
-    pub fn retire(&mut self, hashes: &[u64], id_of: impl Fn(u64) -> Option<u32>) {
-        for (key, counters) in &self.last {
-            let Some(id) = id_of(key.stack).filter(|_| hashes.contains(&key.stack)) else { continue };
+    /// Counts what is live of these stacks as freed: their process is gone, and its memory with it. Returns the keys of their
+    /// counters, which nobody changes any more, and how many blocks they still counted.
+    pub fn retire(
+        &mut self,
+        hashes: &HashSet<u64>,
+        id_of: impl Fn(u64) -> Option<u32>,
+    ) -> (Vec<CounterKey>, u64) {
+        let mut stale = 0;
+        let gone: Vec<(CounterKey, Counters)> =
+            self.last.extract_if(|key, _| hashes.contains(&key.stack)).collect();
+        for (key, counters) in &gone {
+            stale += live(counters).count;
+            let Some(id) = id_of(key.stack) else { continue };
             let live = live(counters);
             let cohort = self.stacks.entry(id).or_default().entry(key.cohort).or_default();
             for sum in [cohort, &mut self.sum] {
                 change(&mut sum.freed, Amounts::default(), live);
             }
-            self.retired.entry(id).or_default().insert(key.cohort);
+            self.changed.entry(id).or_default().insert(key.cohort);
         }
+        (gone.into_iter().map(|(key, _)| key).collect(), stale)
     }
 
     /// Sums over all stacks.
@@ -142,6 +152,15 @@ fn error(amounts: Amounts) -> u64 {
 mod tests {
     use super::*;
 
+    fn update(
+        tally: &mut Tally,
+        reading: &[(CounterKey, Counters)],
+        id_of: impl FnMut(u64) -> u32,
+    ) -> Vec<StackCounters> {
+        tally.take_in(reading, id_of);
+        tally.changes()
+    }
+
     fn entry(stack: u64, cohort: u32, allocated: (u64, u64), freed: (u64, u64)) -> (CounterKey, Counters) {
         let amounts = |(bytes, count)| Amounts { bytes, count, ..Amounts::default() };
         let counters = Counters { allocated: amounts(allocated), freed: amounts(freed) };
@@ -151,13 +170,15 @@ mod tests {
     #[test]
     fn records_only_what_changed_and_sums_over_cohorts() {
         let mut tally = Tally::default();
-        let first = tally.update(&[entry(7, 0, (100, 2), (0, 0)), entry(8, 0, (5, 1), (5, 1))], |hash| {
-            u32::try_from(hash).unwrap()
-        });
+        let first =
+            update(&mut tally, &[entry(7, 0, (100, 2), (0, 0)), entry(8, 0, (5, 1), (5, 1))], |hash| {
+                u32::try_from(hash).unwrap()
+            });
         assert_eq!(first.len(), 2);
         assert_eq!(tally.live(), (100, 2));
 
-        let second = tally.update(
+        let second = update(
+            &mut tally,
             &[entry(7, 0, (100, 2), (50, 1)), entry(7, 1, (30, 1), (0, 0)), entry(8, 0, (5, 1), (5, 1))],
             |hash| u32::try_from(hash).unwrap(),
         );
@@ -179,7 +200,7 @@ mod tests {
     #[test]
     fn hashes_of_the_same_stack_add_up() {
         let mut tally = Tally::default();
-        let stacks = tally.update(&[entry(1, 0, (10, 1), (0, 0)), entry(2, 0, (20, 1), (5, 1))], |_| 3);
+        let stacks = update(&mut tally, &[entry(1, 0, (10, 1), (0, 0)), entry(2, 0, (20, 1), (5, 1))], |_| 3);
         assert_eq!(stacks.len(), 1);
         assert_eq!((stacks[0].live_bytes, stacks[0].allocated_count), (25, 2));
         assert_eq!(tally.largest(5), [3]);
@@ -189,9 +210,10 @@ mod tests {
     fn what_a_gone_process_held_is_no_longer_live() {
         let mut tally = Tally::default();
         let reading = [entry(1, 0, (10, 1), (0, 0)), entry(2, 0, (20, 1), (5, 1))];
-        tally.update(&reading, |hash| u32::try_from(hash).unwrap());
-        tally.retire(&[2], |hash| Some(u32::try_from(hash).unwrap()));
-        let after = tally.update(&reading, |hash| u32::try_from(hash).unwrap());
+        update(&mut tally, &reading, |hash| u32::try_from(hash).unwrap());
+        let (keys, stale) = tally.retire(&HashSet::from([2]), |hash| Some(u32::try_from(hash).unwrap()));
+        assert_eq!((keys, stale), (vec![reading[1].0], 0));
+        let after = tally.changes();
         assert_eq!(after.len(), 1);
         assert_eq!((after[0].id, after[0].live_bytes, after[0].allocated_bytes), (2, 0, 20));
         assert_eq!(tally.live(), (10, 1));
@@ -200,8 +222,8 @@ mod tests {
     #[test]
     fn an_undone_nested_call_lowers_the_sum() {
         let mut tally = Tally::default();
-        tally.update(&[entry(1, 0, (10, 1), (0, 0))], |_| 1);
-        let after = tally.update(&[entry(1, 0, (0, 0), (0, 0))], |_| 1);
+        update(&mut tally, &[entry(1, 0, (10, 1), (0, 0))], |_| 1);
+        let after = update(&mut tally, &[entry(1, 0, (0, 0), (0, 0))], |_| 1);
         assert_eq!((after[0].allocated_bytes, tally.sum().allocated.count), (0, 0));
     }
 
@@ -212,14 +234,14 @@ mod tests {
         let one = Amounts { bytes: 100_000, count: 1, represented: 999 * WEIGHT_ONE, variance: 39_000_000 };
         let two = Amounts { bytes: 200_000, count: 2, represented: 1998 * WEIGHT_ONE, variance: 78_000_000 };
         let reading = [(CounterKey { stack: 1, cohort: 0, pad: 0 }, Counters { allocated: two, freed: one })];
-        let [stack] = &tally.update(&reading, |_| 1)[..] else { panic!("one stack changed") };
+        let [stack] = &update(&mut tally, &reading, |_| 1)[..] else { panic!("one stack changed") };
         assert_eq!((stack.live_bytes, stack.live_count), (100_000, 1000));
         assert_eq!((stack.allocated_bytes, stack.allocated_count), (200_000, 2000));
         assert_eq!(stack.live_error_bytes, 99_920); // the root of 39,000,000 x 256
         assert_eq!(tally.live(), (100_000, 1000));
         assert_eq!(tally.sum().allocated.count, 2, "blocks really followed");
 
-        tally.retire(&[1], |_| Some(1));
-        assert_eq!(tally.update(&[], |_| 1)[0].live_error_bytes, 0);
+        tally.retire(&HashSet::from([1]), |_| Some(1));
+        assert_eq!(update(&mut tally, &[], |_| 1)[0].live_error_bytes, 0);
     }
 }

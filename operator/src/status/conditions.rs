@@ -3,7 +3,8 @@
 use leakhound_crds::{
     Condition, ConditionStatus, Verdict,
     condition::{
-        BUDGET_EXCEEDED, LEAK_DETECTED, PROBING, REPORT_READY, SUCCEEDED, SUSPENDED, TARGETS_RESOLVED, find, set,
+        BUDGET_EXCEEDED, LEAK_DETECTED, PROBING, REPORT_READY, SUCCEEDED, SUSPENDED, TARGETS_RESOLVED, find,
+        set,
     },
 };
 

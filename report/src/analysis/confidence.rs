@@ -72,6 +72,14 @@ const COUNTS: &[(&str, u8, [&str; 2])] = &[
         ["process of the target could not be followed", "processes of the target could not be followed"],
     ),
     (
+        "childrenMissed",
+        5,
+        [
+            "child of the target ended, or came, too fast to be followed",
+            "children of the target ended, or came, too fast to be followed",
+        ],
+    ),
+    (
         "modulesUnsearched",
         5,
         [

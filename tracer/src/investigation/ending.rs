@@ -27,6 +27,7 @@ impl Run<'_> {
         }
         let (time_ns, began) = (self.time_ns(), Instant::now());
         self.watch.detach(&mut self.processes.iter_mut().map(|(process, _)| process));
+        self.releaser.finish();
         self.let_go = Some((time_ns, began.elapsed()));
         self.event(EventKind::Detached, None, String::new())
     }
@@ -81,6 +82,6 @@ impl Run<'_> {
     /// Does nothing for a while, unless somebody asks to stop or the target ends.
     fn pause(&self, length: Duration) {
         let watches = || self.processes.iter().map(|(_, watch)| watch).collect();
-        wait_until(Instant::now() + length, watches, self.observer.stop, || {});
+        wait_until(Instant::now() + length, watches, None, self.observer.stop, || {});
     }
 }

@@ -2,6 +2,7 @@
 
 use std::{
     collections::HashSet,
+    os::fd::AsFd,
     time::{Duration, Instant},
 };
 
@@ -12,16 +13,29 @@ use super::{
     InvestigationError, Observer, Plan, Progress, Subject,
     ending::Cores,
     header::header,
+    leaving::Releaser,
     ledger::Own,
+    pace::Pace,
     processor::Reading,
     spending::Purse,
     wait::{EndWatch, Woken, next_due, wait_until},
     watch::{self, Watch},
 };
 use crate::{
-    block_stream::BlockStream, budget::Level, followed::Followed, kernel_side::monotonic_ns,
-    launch::Launched, locate::Target, modules::Modules, process::ProcessId, settings::Settings, slots::Slots,
-    stacks::Stacks, symbolize::Symbolizer, tally::Tally,
+    block_stream::BlockStream,
+    budget::Level,
+    followed::Followed,
+    forks::Forks,
+    kernel_side::monotonic_ns,
+    launch::Launched,
+    locate::Target,
+    modules::Modules,
+    process::{ProcessError, ProcessId},
+    settings::Settings,
+    slots::Slots,
+    stacks::Stacks,
+    symbolize::Symbolizer,
+    tally::Tally,
 };
 
 /// Everything that lives as long as the probes.
@@ -35,6 +49,14 @@ pub(super) struct Run<'a> {
     /// Every process ever met, so that none is tried twice.
     pub(super) met: HashSet<ProcessId>,
     pub(super) slots: Slots,
+    /// Processes that are gone, until the next snapshot.
+    pub(super) leaving: Vec<Followed>,
+    pub(super) releaser: Releaser,
+    /// Blocks in the kernel whose process is gone.
+    pub(super) stale_blocks: u64,
+    /// News of forks, where the target is more than one process and the kernel lets us hear them.
+    pub(super) forks: Option<Forks>,
+    pub(super) pace: Pace,
     pub(super) symbolizer: Symbolizer,
     pub(super) stacks: Stacks,
     pub(super) tally: Tally,
@@ -93,6 +115,12 @@ impl<'a> Run<'a> {
             }
             None => None,
         };
+        let forks = match target {
+            Target::Process(_) => None,
+            _ => Forks::listen()
+                .inspect_err(|error| tracing::debug!(%error, "children are looked for at snapshots only"))
+                .ok(),
+        };
         let mut run = Run {
             settings,
             observer,
@@ -102,6 +130,11 @@ impl<'a> Run<'a> {
             processes: Vec::new(),
             met: HashSet::new(),
             slots: Slots::default(),
+            leaving: Vec::new(),
+            releaser: Releaser::default(),
+            stale_blocks: 0,
+            forks,
+            pace: Pace::new(Instant::now()),
             symbolizer: Symbolizer::default(),
             stacks: Stacks::default(),
             tally: Tally::default(),
@@ -176,7 +209,7 @@ impl<'a> Run<'a> {
                 Woken::AllEnded => break "targetExited",
                 Woken::Stopped => break "stopped",
                 Woken::Due if due >= end => break "duration",
-                Woken::Due => {}
+                Woken::Due | Woken::News => {}
             }
         };
         // what we started ends with us, and who asks to stop does not want to wait
@@ -190,15 +223,18 @@ impl<'a> Run<'a> {
             let processes = &self.processes;
             let watches = || processes.iter().map(|(_, watch)| watch).collect();
             let mut progress = self.progress;
-            let woken = wait_until(look, watches, self.observer.stop, || {
+            let news = self.forks.as_ref().map(AsFd::as_fd);
+            let woken = wait_until(look, watches, news, self.observer.stop, || {
                 progress.elapsed = began.elapsed();
                 (self.observer.progress)(&progress);
             });
             if !self.keep_to_budget()? {
                 return Ok(Woken::TooDear);
             }
-            if woken != Woken::Due || look >= due {
-                return Ok(woken);
+            match woken {
+                Woken::News => self.hear_news()?,
+                Woken::Due if look < due => self.drop_ended()?,
+                woken => return Ok(woken),
             }
         }
     }
@@ -222,9 +258,19 @@ impl<'a> Run<'a> {
         if let Some(stream) = &self.stream {
             stream.process(number, id.pid);
         }
+        if let Some(forks) = &mut self.forks
+            && let Err(error) = forks.follow(id.pid)
+        {
+            tracing::debug!(%error, "the children of a process are looked for at snapshots only");
+        }
         self.processes.push((process, EndWatch::new(id)));
         let index = self.processes.len() - 1;
         match self.attach(index, &new) {
+            // its number was given to another between the look and the probes
+            Ok(_) if matches!(id.verify(), Err(ProcessError::Reused { .. })) => {
+                self.processes.truncate(index);
+                Ok(None)
+            }
             Ok(functions) => Ok(Some(functions)),
             Err(_) if !id.is_alive() => {
                 self.processes.truncate(index);

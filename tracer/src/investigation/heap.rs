@@ -83,6 +83,10 @@ impl Watch for HeapWatch {
         &self.heap.side
     }
 
+    fn side_mut(&mut self) -> &mut KernelSide {
+        &mut self.heap.side
+    }
+
     fn allocators(&self, modules: &Modules) -> Vec<recording::Allocator> {
         modules.numbers().flat_map(|number| modules.allocators(number)).collect()
     }

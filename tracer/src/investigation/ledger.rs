@@ -15,6 +15,10 @@ pub(super) struct Own {
     pub(super) mappings_left_out: u64,
     /// Processes beyond the most that can be followed, or that could not be.
     pub(super) processes_left_out: u64,
+    /// Times that followed processes forked, as far as that could be seen.
+    pub(super) forks: u64,
+    /// Processes that were followed later than at the start.
+    pub(super) found_later: u64,
     /// Snapshots that began more than a tenth of the interval late.
     pub(super) late_snapshots: u64,
 }
@@ -48,6 +52,7 @@ pub(super) fn compose(kernel: &BTreeMap<Ledger, u64>, sum: Counters, own: &Own) 
         ("modulesWithDamagedSymbols", own.symbols.files_damaged),
         ("mappingsLeftOut", own.mappings_left_out),
         ("processesLeftOut", own.processes_left_out),
+        ("childrenMissed", own.forks.saturating_sub(own.found_later)),
         ("lateSnapshots", own.late_snapshots),
     ];
     ledger.extend(computed.map(|(name, count)| (name.to_owned(), count)));

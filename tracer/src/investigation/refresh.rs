@@ -1,9 +1,12 @@
 //! What changed in the target since the last look: libraries loaded, programs replaced, processes come and gone.
 
+use std::time::Instant;
+
+use leakhound_ebpf::abi::News;
 use leakhound_report::recording::{Event, EventKind, Record};
 
 use super::{InvestigationError, flow::Run};
-use crate::{followed::Followed, process::ProcessId};
+use crate::{forks::Forks, locate::Target, process::ProcessId};
 
 impl Run<'_> {
     /// Looks at every process again and follows what changed. A process that ends meanwhile is no error.
@@ -38,8 +41,7 @@ impl Run<'_> {
     fn follow_exec(&mut self, index: usize) -> Result<(), InvestigationError> {
         let (old, _) = self.processes.remove(index);
         let id = old.id;
-        self.retire(&old);
-        drop(old);
+        self.leave(old);
         self.event(EventKind::Executed, Some(id.pid), format!("now runs {}", id.command()))?;
         self.follow(id).map(drop)
     }
@@ -52,7 +54,7 @@ impl Run<'_> {
         Ok(self.processes.iter().any(|(_, watch)| !watch.has_ended()))
     }
 
-    fn drop_ended(&mut self) -> Result<(), InvestigationError> {
+    pub(super) fn drop_ended(&mut self) -> Result<(), InvestigationError> {
         let ended: Vec<usize> =
             (0..self.processes.len()).filter(|index| self.processes[*index].1.has_ended()).collect();
         // The last ones stay: their numbers are the result.
@@ -61,16 +63,50 @@ impl Run<'_> {
         }
         for index in ended.into_iter().rev() {
             let (process, _) = self.processes.remove(index);
-            self.retire(&process);
-            self.event(EventKind::Exited, Some(process.id.pid), "its memory is gone with it".into())?;
+            let pid = process.id.pid;
+            self.leave(process);
+            self.event(EventKind::Exited, Some(pid), "its memory is gone with it".into())?;
         }
         Ok(())
     }
 
-    /// Hashes of a stack belong to one slot, so nobody else's counts are touched.
-    fn retire(&mut self, process: &Followed) {
-        let hashes = self.stacks.of_process(process.number).to_vec();
-        self.tally.retire(&hashes, |hash| self.stacks.id(hash));
+    /// Takes in what the kernel told of the processes that are followed.
+    pub(super) fn hear_news(&mut self) -> Result<(), InvestigationError> {
+        let news = self.forks.as_mut().map(Forks::news).unwrap_or_default();
+        let mut forked = false;
+        for (what, pid) in news {
+            match what {
+                News::Executed => {
+                    let index = self.processes.iter().position(|(process, _)| process.id.pid == pid);
+                    if let Some(index) = index {
+                        self.refresh_process(index)?;
+                    }
+                }
+                News::Forked if !self.pace.admits(Instant::now()) => {}
+                News::Forked => match (&self.target, ProcessId::find(pid)) {
+                    (Target::Tree(_), Ok(id)) => self.follow_if_new(id)?,
+                    (Target::Tree(_), Err(_)) => {} // ended already, or none that can be followed
+                    _ => forked = true,
+                },
+            }
+        }
+        // whether a child belongs to a container or a group only its runtime knows
+        if forked { self.follow_new() } else { Ok(()) }
+    }
+
+    fn follow_if_new(&mut self, id: ProcessId) -> Result<(), InvestigationError> {
+        if self.met.contains(&id) {
+            return Ok(());
+        }
+        match self.follow(id) {
+            Ok(Some(_)) => {
+                self.own.found_later += 1;
+                self.event(EventKind::ProcessFound, Some(id.pid), id.command())
+            }
+            Ok(None) => Ok(()),
+            Err(InvestigationError::Attach { .. }) if !id.is_alive() => Ok(()),
+            Err(error) => Err(error),
+        }
     }
 
     fn follow_new(&mut self) -> Result<(), InvestigationError> {
@@ -79,15 +115,7 @@ impl Run<'_> {
         let alive = self.processes.iter().filter(|(_, watch)| !watch.has_ended()).count();
         let room = self.target.most().saturating_sub(alive);
         let new: Vec<ProcessId> = now.into_iter().filter(|id| !self.met.contains(id)).take(room).collect();
-        for id in new {
-            match self.follow(id) {
-                Ok(Some(_)) => self.event(EventKind::ProcessFound, Some(id.pid), id.command())?,
-                Ok(None) => {}
-                Err(InvestigationError::Attach { .. }) if !id.is_alive() => {}
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(())
+        new.into_iter().try_for_each(|id| self.follow_if_new(id))
     }
 
     /// Records an event.

@@ -14,10 +14,13 @@ impl Run<'_> {
         self.last_snapshot_ns = time_ns;
         let reading = self.watch.side().counters()?;
         self.record_new_stacks(reading.iter().map(|(key, _)| key.stack))?;
-        let changed = {
-            let numbers = &self.stacks;
-            self.tally.update(&reading, |hash| numbers.id(hash).unwrap_or(u32::MAX))
-        };
+        let numbers = &self.stacks;
+        self.tally.take_in(&reading, |hash| numbers.id(hash).unwrap_or(u32::MAX));
+        self.bury()?;
+        let changed = self.tally.changes();
+        if let Some(forks) = &self.forks {
+            self.own.forks = forks.count().unwrap_or(self.own.forks);
+        }
         self.own.modules = self.modules.losses;
         self.own.symbols = self.symbolizer.stats;
         let ledger = ledger::compose(&self.watch.side().ledger()?, self.tally.sum(), &self.own);
@@ -41,7 +44,7 @@ impl Run<'_> {
                 new.push((hash, self.watch.side().stack(hash)?));
             }
         }
-        let followed = self.processes.iter().map(|(process, _)| process);
+        let followed = self.processes.iter().map(|(process, _)| process).chain(&self.leaving);
         let stacks = self.stacks.add(&new, followed, &self.modules, &mut self.symbolizer);
         let modules: Vec<_> = self.modules.records_from(self.modules_recorded).collect();
         self.modules_recorded += modules.len();

@@ -1,7 +1,7 @@
 //! Waiting for the next snapshot, for the target's end, or for somebody who stops us.
 
 use std::{
-    os::fd::OwnedFd,
+    os::fd::{BorrowedFd, OwnedFd},
     sync::atomic::{AtomicBool, Ordering},
     time::{Duration, Instant},
 };
@@ -40,6 +40,8 @@ pub(super) enum Woken {
     Due,
     /// All watched processes have ended.
     AllEnded,
+    /// There is news of processes.
+    News,
     /// Somebody asked us to stop.
     Stopped,
     /// Watching costs the target more than it may.
@@ -50,6 +52,7 @@ pub(super) enum Woken {
 pub(super) fn wait_until<'a>(
     moment: Instant,
     watches: impl Fn() -> Vec<&'a EndWatch>,
+    news: Option<BorrowedFd<'a>>,
     stop: &AtomicBool,
     mut meanwhile: impl FnMut(),
 ) -> Woken {
@@ -72,13 +75,20 @@ pub(super) fn wait_until<'a>(
             .filter_map(|watch| watch.0.as_ref())
             .map(|fd| PollFd::new(fd, PollFlags::IN))
             .collect();
+        if let Some(news) = &news {
+            watched.push(PollFd::new(news, PollFlags::IN));
+        }
         let timeout = Timespec {
             tv_sec: i64::try_from(step.as_secs()).unwrap_or(0),
             tv_nsec: step.subsec_nanos().into(),
         };
         // interrupted by a signal: the loop looks at `stop` next
         let _ready_or_interrupted = poll(&mut watched, Some(&timeout));
+        let told = news.is_some() && watched.last().is_some_and(|fd| fd.revents().contains(PollFlags::IN));
         meanwhile();
+        if told {
+            return Woken::News;
+        }
     }
 }
 

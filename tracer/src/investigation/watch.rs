@@ -41,6 +41,9 @@ pub(super) trait Watch {
     /// Its counters, stacks, blocks and ledger.
     fn side(&self) -> &KernelSide;
 
+    /// The same, to make room in it.
+    fn side_mut(&mut self) -> &mut KernelSide;
+
     /// The allocators that it hooks among the modules, for the recording's header.
     fn allocators(&self, modules: &Modules) -> Vec<recording::Allocator>;
 

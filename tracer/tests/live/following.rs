@@ -7,10 +7,12 @@ use leakhound_tracer::{
     investigation::Subject,
     locate::{Choice, Group, Target},
     process::ProcessId,
+    settings::Settings,
 };
 
 use crate::support::{
-    Running, can_probe, command, compile, end, short, through, wait_for, watch, watch_command, watch_with,
+    Running, can_probe, command, compile, end, ledger, short, through, wait_for, watch, watch_command,
+    watch_with,
 };
 
 #[test]
@@ -133,4 +135,102 @@ fn child_running(parent: u32, name: &str) -> Option<u32> {
             && fs::read_to_string(format!("/proc/{pid}/maps"))
                 .is_ok_and(|maps| maps.contains("libc.so.6.real"))
     })
+}
+
+/// Snapshots are a minute apart: only news of a fork can tell of a child in time.
+fn between_snapshots() -> Settings {
+    Settings { interval: Duration::from_secs(60), ..short(Duration::from_secs(60)) }
+}
+
+#[test]
+fn children_that_live_between_two_snapshots_are_seen() {
+    if !can_probe() {
+        return;
+    }
+    let program = compile("cc", "brood.c", "brood_short", &["-g", "-O2"]);
+    // two seconds are long on a machine that is busy with other tests
+    let recording = watch_command(&command(&program, &["3", "2000"]), &between_snapshots()).unwrap();
+    let seen = through(&recording, "leak_in_brood");
+    assert_eq!(seen.allocated_count, 300, "{:?}", recording.events);
+    assert_eq!(ledger(&recording, "childrenMissed"), 0);
+    // their memory went with them
+    assert_eq!(seen.live_count, 0, "{:?}", recording.events);
+}
+
+#[test]
+fn twenty_children_at_once_are_all_followed() {
+    if !can_probe() {
+        return;
+    }
+    let program = compile("cc", "brood.c", "brood_many", &["-g", "-O2"]);
+    let recording =
+        watch_command(&command(&program, &["20", "8000"]), &short(Duration::from_secs(60))).unwrap();
+    assert_eq!(through(&recording, "leak_in_brood").allocated_count, 2000, "{:?}", recording.events);
+}
+
+#[test]
+fn a_storm_of_forks_costs_a_bounded_effort_and_is_counted() {
+    if !can_probe() {
+        return;
+    }
+    let program = compile("cc", "brood.c", "brood_storm", &["-g", "-O2"]);
+    let before = own_seconds();
+    // a thousand children of a millisecond, as fast as they come
+    let recording =
+        watch_command(&command(&program, &["1000", "1", "500"]), &short(Duration::from_secs(60))).unwrap();
+    assert_eq!(end(&recording).reason, "targetExited");
+    let found = recording.events.iter().filter(|event| event.what == EventKind::ProcessFound).count() as u64;
+    let missed = ledger(&recording, "childrenMissed");
+    assert_eq!(found + missed, 1000, "each is followed or counted");
+    // a slot for each would have run out
+    assert_eq!(ledger(&recording, "processesLeftOut"), 0);
+    let took = own_seconds() - before;
+    assert!(took < 30.0, "{took} s of our own for {found} children");
+}
+
+/// Processor time of this process.
+fn own_seconds() -> f64 {
+    let stat = procfs::process::Process::myself().and_then(|own| own.stat()).unwrap();
+    (stat.utime + stat.stime) as f64 / procfs::ticks_per_second() as f64
+}
+
+#[test]
+fn slots_of_ended_processes_are_used_again() {
+    if !can_probe() {
+        return;
+    }
+    let program = compile("cc", "brood.c", "brood_long", &["-g", "-O2"]);
+    // more than there are slots, some twenty of them alive at a time
+    let mut settings = short(Duration::from_secs(120));
+    settings.interval = Duration::from_millis(250);
+    let recording = watch_command(&command(&program, &["300", "1000", "50000"]), &settings).unwrap();
+    let found = recording.events.iter().filter(|event| event.what == EventKind::ProcessFound).count();
+    assert_eq!(ledger(&recording, "processesLeftOut"), 0);
+    let seen = through(&recording, "leak_in_brood");
+    assert!(found > 100 && seen.allocated_count > 100, "{found} found, {seen:?}");
+    assert_eq!(ledger(&recording, "missedFrees"), 0, "nobody's blocks are taken for another's");
+    assert_eq!(seen.live_count, 0, "{seen:?}");
+}
+
+#[test]
+fn two_investigations_of_one_process_do_not_disturb_each_other() {
+    if !can_probe() {
+        return;
+    }
+    let program = compile("cc", "steady.c", "steady_twice", &["-g", "-O2"]);
+    let target = Running::start(&program, &[]);
+    wait_for("the program to be itself", || {
+        fs::read_link(format!("/proc/{}/exe", target.0.id())).is_ok_and(|path| path.ends_with("steady_twice"))
+    });
+    let id = ProcessId::find(target.0.id()).unwrap();
+    let look = || watch(Subject::Running(Target::Process(id)), &short(Duration::from_secs(3))).unwrap();
+    let (first, second) = std::thread::scope(|scope| {
+        let other = scope.spawn(look);
+        (look(), other.join().unwrap())
+    });
+    for recording in [first, second] {
+        let seen = through(&recording, "allocate_for_ever");
+        assert!(seen.allocated_count > 100 && seen.live_count <= 2, "{seen:?}");
+        assert_eq!(ledger(&recording, "returnsUnmatched") + ledger(&recording, "missedFrees"), 0);
+    }
 }
