@@ -188,7 +188,7 @@ impl<'a> Run<'a> {
             due = next_due(due, self.settings.interval, end, Instant::now());
             let woken = loop {
                 match self.wait(due, began)? {
-                    Woken::AllEnded if self.goes_on_without_them()? => {}
+                    Woken::AllEnded if self.goes_on_without_them(end)? => {}
                     woken => break woken,
                 }
             };

@@ -1,12 +1,18 @@
 //! What changed in the target since the last look: libraries loaded, programs replaced, processes come and gone.
 
-use std::time::Instant;
+use std::{
+    sync::atomic::Ordering,
+    time::{Duration, Instant},
+};
 
 use leakhound_ebpf::abi::News;
 use leakhound_report::recording::{Event, EventKind, Record};
 
 use super::{InvestigationError, flow::Run};
 use crate::{forks::Forks, locate::Target, process::ProcessId};
+
+/// How long a container may be without a process: runtimes restart one within seconds, unless it keeps failing.
+const RESTART: Duration = Duration::from_secs(10);
 
 impl Run<'_> {
     /// Looks at every process again and follows what changed. A process that ends meanwhile is no error.
@@ -46,12 +52,25 @@ impl Run<'_> {
         self.follow(id).map(drop)
     }
 
-    /// After all processes that were watched have ended: whether the target has others, which are watched then. A server
-    /// may end a worker while it starts the next.
-    pub(super) fn goes_on_without_them(&mut self) -> Result<bool, InvestigationError> {
-        self.follow_new()?;
-        self.drop_ended()?;
-        Ok(self.processes.iter().any(|(_, watch)| !watch.has_ended()))
+    /// After all processes that were watched have ended: whether the target has others, which are watched then. A server may
+    /// end a worker while it starts the next; a container that restarts is empty for a moment, which may last until `end`.
+    pub(super) fn goes_on_without_them(&mut self, end: Instant) -> Result<bool, InvestigationError> {
+        let patience = match self.target {
+            Target::Container(_) => RESTART,
+            _ => Duration::ZERO,
+        };
+        let deadline = end.min(Instant::now() + patience);
+        loop {
+            self.follow_new()?;
+            self.drop_ended()?;
+            if self.processes.iter().any(|(_, watch)| !watch.has_ended()) {
+                return Ok(true);
+            }
+            if Instant::now() >= deadline || self.observer.stop.load(Ordering::Relaxed) {
+                return Ok(false);
+            }
+            std::thread::sleep(Duration::from_millis(100));
+        }
     }
 
     pub(super) fn drop_ended(&mut self) -> Result<(), InvestigationError> {

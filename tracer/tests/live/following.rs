@@ -1,6 +1,12 @@
 //! Libraries loaded later, programs replaced, other roots.
 
-use std::{fs, path::Path, process::Command, sync::atomic::AtomicBool, time::Duration};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+    sync::{atomic::AtomicBool, mpsc::channel},
+    time::{Duration, Instant},
+};
 
 use leakhound_report::recording::EventKind;
 use leakhound_tracer::{
@@ -233,4 +239,72 @@ fn two_investigations_of_one_process_do_not_disturb_each_other() {
         assert!(seen.allocated_count > 100 && seen.live_count <= 2, "{seen:?}");
         assert_eq!(ledger(&recording, "returnsUnmatched") + ledger(&recording, "missedFrees"), 0);
     }
+}
+
+/// A container as far as the kernel knows: a control group whose name is an id of 64 digits.
+struct Container(PathBuf);
+
+impl Container {
+    fn make(id: &str) -> Self {
+        let v1 = Path::new("/sys/fs/cgroup/pids");
+        let root = if v1.is_dir() { v1 } else { Path::new("/sys/fs/cgroup") };
+        let folder = root.join(id);
+        fs::create_dir(&folder).unwrap();
+        Self(folder)
+    }
+
+    /// Starts a program inside, from its first instruction.
+    fn run(&self, program: &Path, arguments: &str) -> Running {
+        let line =
+            format!("echo $$ >{}/cgroup.procs && exec {} {arguments}", self.0.display(), program.display());
+        Running(Command::new("sh").args(["-c", &line]).spawn().unwrap())
+    }
+}
+
+impl Drop for Container {
+    fn drop(&mut self) {
+        wait_for("the group to be empty", || fs::remove_dir(&self.0).is_ok());
+    }
+}
+
+#[test]
+fn a_container_that_restarts_is_followed() {
+    if !can_probe() {
+        return;
+    }
+    let program = compile("cc", "leak.c", "leak_in_container", &["-g", "-O2"]);
+    let id = format!("{:064x}", std::process::id());
+    let container = Container::make(&id);
+    let first = container.run(&program, "50 600");
+    wait_for("the program to be itself", || {
+        fs::read_link(format!("/proc/{}/exe", first.0.id()))
+            .is_ok_and(|path| path.ends_with("leak_in_container"))
+    });
+    let target = Target::container(&id).unwrap();
+    let (on, wait_until_on) = channel();
+    let (recording, second) = std::thread::scope(|scope| {
+        let watching = scope.spawn(move || {
+            let never = AtomicBool::new(false);
+            let tell = &mut || {
+                let _ = on.send(());
+            };
+            watch_with(Subject::Running(target), &short(Duration::from_secs(12)), &never, tell).unwrap()
+        });
+        wait_until_on.recv().expect("probes go on");
+        drop(first);
+        // empty for a moment, as while a runtime sets up the next
+        let empty = Instant::now();
+        wait_for("a second to pass", || empty.elapsed() > Duration::from_secs(1));
+        let second = container.run(&program, "70 600");
+        (watching.join().unwrap(), second)
+    });
+    assert_eq!(end(&recording).reason, "duration", "{:?}", recording.events);
+    let last = &recording.snapshots.last().unwrap().processes;
+    assert_eq!(
+        last.iter().map(|process| process.pid).collect::<Vec<_>>(),
+        [second.0.id()],
+        "{:?}",
+        recording.events
+    );
+    drop(second);
 }
