@@ -81,7 +81,8 @@ async fn the_kernels_killing_for_want_of_memory_is_told() -> Result<()> {
     let mut pod = Pod::create()?;
     // loses some 2 MiB a second, and may have 20
     let container = pod.run_limited(&seed()?, &["5000", "120"], Some(20 << 20))?;
-    let changes = json!({ "profile": { "onContainerRestart": "Finish", "sampling": { "policy": "Adaptive" } } });
+    let changes =
+        json!({ "profile": { "onContainerRestart": "Finish", "sampling": { "policy": "Adaptive" } } });
     let name = stage.order(&pod, &container, 100, changes).await?;
     let ended = stage.ended(&name).await?;
     assert_eq!(ended.succeeded.reason, "TargetGone", "{:?}", ended.succeeded);

@@ -98,6 +98,33 @@ fn preloaded_allocators_are_followed() {
     }
 }
 
+/// new and delete are malloc and free in one allocator, and functions of their own in another: each block counts once.
+#[test]
+fn every_form_of_new_comes_out_even_in_every_allocator() {
+    const ROUNDS: u64 = 5000;
+    const FORMS: u64 = 5;
+    if !can_probe() {
+        return;
+    }
+    let program = compile("c++", "closed_loop.cpp", "closed_loop_cpp", &["-g", "-O2", "-std=c++17"]);
+    let words = command(&program, &[&ROUNDS.to_string(), "2"]);
+    for library in [
+        "",
+        "/usr/lib/x86_64-linux-gnu/libjemalloc.so.2",
+        "/usr/lib/x86_64-linux-gnu/libmimalloc.so.2.0",
+        "/usr/lib/x86_64-linux-gnu/libtcmalloc_minimal.so.4",
+    ] {
+        if !library.is_empty() && !installed(library) {
+            continue;
+        }
+        let recording = watch_with_preload(&words, library);
+        let seen = through(&recording, "allocate_and_free(long)");
+        assert_eq!(seen.allocated_count, ROUNDS * 2 * FORMS, "{library}: allocated");
+        assert_eq!((seen.live_count, seen.live_bytes), (0, 0), "{library}: live");
+        assert_eq!(ledger(&recording, "missedFrees"), 0, "{library}");
+    }
+}
+
 fn watch_with_preload(words: &[OsString], library: &str) -> Recording {
     let environment = [(OsString::from("LD_PRELOAD"), OsString::from(library))];
     let launched = Launched::spawn_with(words, false, &environment).unwrap();
