@@ -15,6 +15,7 @@ use kube::{
 use tokio::{io::AsyncRead, io::AsyncWrite, time::timeout};
 
 use super::{access::Access, refusal::Right};
+use crate::table::visible;
 
 /// What finds the operator's pods.
 const OPERATOR: &str = "app.kubernetes.io/name=leakhound,app.kubernetes.io/component=operator";
@@ -71,11 +72,15 @@ fn port(pod: &Pod) -> u16 {
 }
 
 async fn through(forwarder: &mut Portforwarder, port: u16, path: &str) -> Result<Vec<u8>> {
+    const LAST_WORD: Duration = Duration::from_secs(1);
     let refused = forwarder.take_error(port).context("the port was not forwarded")?;
     let stream = forwarder.take_stream(port).context("the port was not forwarded")?;
-    tokio::select! {
-        answer = timeout(WHOLE, get(stream, path)) => answer.context("it takes too long")?,
-        Some(why) = refused => bail!("{why}"),
+    let answer = timeout(WHOLE, get(stream, path)).await.context("it takes too long")?;
+    let Err(error) = answer else { return answer };
+    // the node says why beside the connection, perhaps a moment after it has closed that
+    match timeout(LAST_WORD, refused).await {
+        Ok(Some(why)) => bail!("{}", visible(why.trim().lines().last().unwrap_or_default())),
+        _ => Err(error),
     }
 }
 

@@ -36,9 +36,7 @@ pub(super) async fn report(access: &Access, asked: &Report) -> Result<Outcome> {
         Ok(bytes) => bytes,
         Err(error) => {
             destination.abandon();
-            return Err(error.context(format!(
-                "cannot fetch the report; where it can be reached from here, it is at {url}"
-            )));
+            bail!("{error:#}; where that can be reached from here, the report is at {url}");
         }
     };
     if let Err(error) = require_whole(stored, &bytes) {
