@@ -26,7 +26,10 @@ use std::{
 
 use anyhow::{Context as _, Result};
 use clap::Parser;
-use leakhound_report::{Options, analyze, html, recording::Recording};
+use leakhound_report::{
+    Options, analyze, html,
+    recording::{self, Recording},
+};
 
 /// Writes sample reports.
 #[derive(Debug, Parser)]
@@ -38,12 +41,19 @@ struct Arguments {
     scale: bool,
 }
 
+/// What really was recorded of a planted program: a queue in Rust that falls behind.
+fn recorded() -> Recording {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/corpus/backlog-rust.lhr");
+    recording::read(fs::File::open(path).expect(path)).expect(path)
+}
+
 fn main() -> Result<()> {
     let Arguments { directory, scale } = Arguments::parse();
     fs::create_dir_all(&directory).with_context(|| format!("cannot make {}", directory.display()))?;
     let samples: &[(&str, fn() -> Recording)] = &[
         ("large", || large::recording(10_000, 60)),
         ("small", small::recording),
+        ("recorded", recorded),
         ("hostile", odd::hostile),
         ("memleak", odd::memleak),
         ("kernel", odd::kernel),

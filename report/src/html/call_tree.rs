@@ -71,18 +71,23 @@ impl<'a> CallTree<'a> {
         let mut leaves = Vec::with_capacity(stacks.len());
         for stack in stacks {
             let mut parent = 0;
-            for frame in stack.frames.iter().rev() {
+            for (at, frame) in stack.frames.iter().enumerate().rev() {
                 let place = *place_of.entry(key(frame)).or_insert_with(|| {
                     let path = frame.module.and_then(|id| paths.get(&id)).copied();
                     let name = name(frame, path);
+                    let callee = at.checked_sub(1).and_then(|at| stack.frames.get(at)?.function.as_deref());
                     places.push(Place {
-                        origin: origin::of(
-                            &name,
-                            frame.file.as_deref(),
-                            path.unwrap_or_default(),
-                            mode,
-                            frame.allocator,
-                        ),
+                        origin: if origin::is_entry_of_rust(&name, frame.file.as_deref(), callee) {
+                            Origin::Runtime
+                        } else {
+                            origin::of(
+                                &name,
+                                frame.file.as_deref(),
+                                path.unwrap_or_default(),
+                                mode,
+                                frame.allocator,
+                            )
+                        },
                         function: functions.index(name),
                         file: frame.file.as_deref().map(|file| files.index(shorten(file))),
                         line: frame.line.unwrap_or(0),

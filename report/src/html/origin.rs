@@ -139,6 +139,13 @@ pub(crate) fn of(function: &str, source: Option<&str>, module: &str, mode: Mode,
     if runtime { Origin::Runtime } else { Origin::Application }
 }
 
+/// The `main` that Rust's compiler writes around the program's own: it has no source, and starts the runtime.
+pub(crate) fn is_entry_of_rust(function: &str, source: Option<&str>, callee: Option<&str>) -> bool {
+    function == "main"
+        && source.is_none()
+        && callee.is_some_and(|callee| callee.starts_with("std::rt::lang_start"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -173,6 +180,12 @@ mod tests {
         let inlined = Some("/rustc/59807616/library/std/src/rt.rs");
         assert_eq!(of("call_once<fn(), ()>", inlined, "/app", Mode::Heap, false), Origin::Runtime);
         assert_eq!(of("anything", None, "/app", Mode::Heap, true), Origin::Allocator);
+        assert!(is_entry_of_rust("main", None, Some("std::rt::lang_start::<()>")));
+        assert!(
+            !is_entry_of_rust("main", None, Some("handle_request")),
+            "a C program without debug information"
+        );
+        assert!(!is_entry_of_rust("main", Some("main.c"), Some("std::rt::lang_start")));
         assert_eq!(of("runtime.mallocgc", None, "/app", Mode::Growth, false), Origin::Runtime);
         assert_eq!(of("main.(*Table).insert", None, "/app", Mode::Growth, false), Origin::Application);
         assert_eq!(of("__strdup", None, "/static", Mode::Heap, false), Origin::Runtime);

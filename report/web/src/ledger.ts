@@ -20,7 +20,7 @@ const KNOWN = new Map<string, Entry>(Object.entries({
   freesLost: loss("Frees not counted", "the table was busy on that CPU: the block still counts as live"),
   nestedMisses: loss("Tracepoints not run", "the kernel was within another one on that CPU: an allocation or a free is missing"),
   slabPageBytes: count("Bytes of slab pages", "pages that the kernel's own allocator took for its objects, which are counted one by one"),
-  streamLost: loss("Blocks missing in the log", "they ended faster than --events could be written; the numbers here have them"),
+  streamLost: count("Blocks missing in the log", "they ended faster than --events could be written; the numbers here have them"),
   smallAllocations: count("Below the minimum size", "left out as asked"),
   unmatchedFrees: count("Frees of unknown blocks", "older than the probes, left out, or freed twice: normal at the start"),
   nestedCalls: count("Nested allocator calls", "one allocator function called another: counted once"),

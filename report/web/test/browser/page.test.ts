@@ -32,6 +32,26 @@ const rows = (page: Page) => page.locator("#grid .row:visible .cells .title").al
 const listed = (page: Page) => page.evaluate(() => [...document.querySelectorAll<HTMLElement>("#grid .row")].sort((a, b) => Number(a.dataset.index) - Number(b.dataset.index)).map((row) => ({ name: row.querySelector(".title")!.textContent!, live: row.querySelector(".live")!.textContent!, allocated: row.querySelector(".allocated")!.textContent! })));
 const bytesOf = (text: string) => parseFloat(text) * 1024 ** ["B", "KiB", "MiB", "GiB"].indexOf(text.split(" ")[1]!);
 
+test("a program that really ran: from the verdict to the line, sorted, searched, zoomed and taken away", () => on("recorded", async (page) => {
+  assert.match(await page.locator("#sentence").innerText(), /backlog \(pid \d+\) seems to leak [\d.]+ MiB\/h in \d stacks\. Top stack: backlog::submit_job ← backlog::main \(backlog\.rs:\d+\)/);
+  await page.locator("#alerts-body .link").first().click();
+  assert.match(await page.locator("#grid .detail").innerText(), /backlog::submit_job[\s\S]*backlog\.rs:\d+[\s\S]*oldest live block/);
+  await page.click('[data-sort="live"] button');
+  const live = (await listed(page)).map((row) => bytesOf(row.live));
+  assert.deepEqual(live, [...live].sort((a, b) => b - a));
+  await page.fill("#search", "fn:submit_job -class:plateau");
+  await until(page, `document.getElementById("found").textContent.startsWith("3 of 34")`);
+  await page.keyboard.press("Enter");
+  await page.keyboard.press("f");
+  // It begins at the stack that was opened, and goes up to its callers.
+  await page.keyboard.press("ArrowUp");
+  assert.match(await page.locator("#frame").innerText(), /^backlog::\w+: \+/);
+  await page.keyboard.press("Enter");
+  await until(page, `location.hash.includes("zoom=")`);
+  const [download] = await Promise.all([page.waitForEvent("download"), page.click('[data-take="folded"]')]);
+  assert.match(readFileSync((await download.path())!, "utf8"), /;backlog::submit_job.* \d+\n$/);
+}));
+
 test("the first screen is a sentence that goes to the clipboard", () => on("small", async (page) => {
   const text = await page.locator("#sentence").innerText();
   assert.match(text, /^Leak likely \(\d+\s% sure\): checkout-server \(pid 4711\) leaks [\d.]+ MiB\/h in 3 stacks\. Its memory reaches the 512 MiB limit in \d+ min, at \d\d:\d\d UTC( \(\d\d:\d\d to \d\d:\d\d\))?\. Top stack: session_create ← handle_request ← dispatch \(session\.c:88\), \+[\d.]+ MiB\/h\./);
