@@ -24,6 +24,9 @@ pub struct Code {
     pub bias: u64,
 }
 
+/// Mappings remembered after they went.
+const MOST_FORMER: usize = 4096;
+
 /// A process under investigation.
 pub struct Followed {
     /// Who.
@@ -71,6 +74,8 @@ impl Followed {
         new.dedup();
         let gone = self.code.iter().filter(|old| !code.contains(old)).copied();
         self.former.extend(gone);
+        // a program that loads and unloads for ever; the oldest stacks were named long ago
+        self.former.drain(..self.former.len().saturating_sub(MOST_FORMER));
         self.code = code;
         Ok(Some(new))
     }

@@ -202,6 +202,7 @@ fn postgresql() {
     let options = ["-D", data, "-k", &sockets, "-c", "listen_addresses=", "-c", "fsync=off"];
     let mut server = Running(as_postgres(&bin.join("postgres"), &options).spawn().unwrap());
     let client = format!("host={sockets} user=postgres dbname=postgres");
+    let held = client.clone();
     let load = Load::start(move || {
         let sql = "create temp table t as select g, md5(g::text) from generate_series(1, 2000) g; select count(*) from t";
         Command::new("psql")
@@ -211,8 +212,21 @@ fn postgresql() {
             .output()
             .is_ok_and(|output| output.stdout.starts_with(b"2000"))
     });
+    // twenty sessions beside those that come and go
+    let id = ProcessId::find(server.0.id()).unwrap();
+    wait_for("postgresql to answer its first", || load.answers() > 0);
+    let session = || {
+        let mut psql = Command::new("psql");
+        psql.args([held.as_str(), "-qAtc", "select pg_sleep(600)"]).stdin(Stdio::null());
+        Running(psql.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap())
+    };
+    let sessions: Vec<Running> = (0..20).map(|_| session()).collect();
+    let backends = || Target::Tree(id).processes().map_or(0, |(processes, _)| processes.len());
+    wait_for("twenty sessions", || backends() > 20);
     let recording = assert_undisturbed("postgresql", &mut server, &load);
-    drop(load);
+    assert!(recording.header.target.pids.len() > 20, "{:?}", recording.header.target);
+    assert_eq!(ledger(&recording, "processesLeftOut"), 0);
+    drop((load, sessions));
     let _ = Command::new("kill").args(["-INT", &server.0.id().to_string()]).status();
     wait_for("postgresql to end", || !server.is_alive());
     assert!(complete_walks(&recording) >= 99.0);
