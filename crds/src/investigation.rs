@@ -170,6 +170,11 @@ impl LeakInvestigationSpec {
         crate::duration::parse(&self.duration)
     }
 
+    /// Age that a leak's oldest block must have: what was asked for, and at most half of the duration.
+    pub fn min_age(&self) -> Result<Duration, DurationError> {
+        Ok(crate::duration::parse(&self.thresholds.min_age)?.min(self.duration()? / 2))
+    }
+
     /// Time between two snapshots: what was asked for, else a twentieth of the duration within 5 s and 1 min.
     pub fn snapshot_interval(&self) -> Result<Duration, DurationError> {
         match &self.snapshot_interval {
@@ -205,5 +210,13 @@ mod tests {
             spec.snapshot_interval = interval.map(str::to_owned);
             assert_eq!(spec.snapshot_interval(), Ok(Duration::from_secs_f64(seconds)), "{duration}");
         }
+    }
+
+    #[test]
+    fn half_of_the_duration_is_old_enough() {
+        let mut spec = LeakInvestigationSpec::of(Target::pod("cart"));
+        assert_eq!(spec.min_age(), Ok(Duration::from_secs(60)));
+        spec.duration = "30s".to_owned();
+        assert_eq!(spec.min_age(), Ok(Duration::from_secs(15)));
     }
 }

@@ -112,6 +112,10 @@ pub(crate) fn thresholds(investigation: &LeakInvestigation) -> Thresholds {
     Thresholds {
         outstanding_bytes: bytes(&wished.min_outstanding),
         growth_bytes_per_hour: bytes(&wished.min_growth_per_hour),
+        age_seconds: investigation
+            .spec
+            .min_age()
+            .map_or(0, |age| i64::try_from(age.as_secs()).unwrap_or(i64::MAX)),
         findings: usize::try_from(wished.max_findings).unwrap_or(1).clamp(1, crate::answer::MOST_FINDINGS),
     }
 }

@@ -118,7 +118,8 @@ pub enum SamplingPolicy {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Thresholds {
-    /// Age from which a block counts as possibly leaked, such as 60s or 5m. Default 60s.
+    /// Age that a leak's oldest block must have for the leak to be reported, such as 60s or 5m; half of the duration is
+    /// always enough. Default 60s.
     #[schemars(
         length(max = 24),
         extend("x-kubernetes-validations" = [rules::duration("", "minAge must be a duration, written like 60s or 5m")])

@@ -6,7 +6,7 @@ use kube::{
     Api,
     api::{ApiResource, DynamicObject, PostParams},
 };
-use leakhound_crds::{LeakInvestigation, duration, probe::Profile};
+use leakhound_crds::{LeakInvestigation, probe::Profile};
 use leakhound_e2e::ApiServer;
 use proptest::{
     prelude::*,
@@ -193,7 +193,7 @@ async fn whatever_is_admitted_is_read() {
 fn readable(stored: &Value) -> anyhow::Result<()> {
     let read: LeakInvestigation = serde_json::from_value(stored.clone())?;
     Profile::try_from(&read.spec)?;
-    duration::parse(&read.spec.thresholds.min_age)?;
+    read.spec.min_age()?;
     for size in [
         &read.spec.sampling.bytes_per_sample,
         &read.spec.thresholds.min_outstanding,

@@ -6,12 +6,24 @@ use leakhound_crds::{Finding, Verdict};
 
 use super::{Answer, count, stack_key};
 
-/// What is too small to be reported.
+/// What is too small or too young to be reported.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Thresholds {
     pub(crate) outstanding_bytes: i64,
     pub(crate) growth_bytes_per_hour: i64,
+    /// Of a leak's oldest block. What only grows may consist of young blocks, such as a buffer that is made ever larger.
+    pub(crate) age_seconds: i64,
     pub(crate) findings: usize,
+}
+
+impl Thresholds {
+    fn admit(&self, finding: &Finding) -> bool {
+        let too_young = finding.class == "Leak"
+            && finding.oldest_age_seconds.is_some_and(|oldest| oldest < self.age_seconds);
+        finding.outstanding_bytes >= self.outstanding_bytes
+            && finding.growth_bytes_per_hour >= self.growth_bytes_per_hour
+            && !too_young
+    }
 }
 
 /// The answer about all containers.
@@ -41,10 +53,7 @@ pub(crate) fn merge(answers: &[(&str, &Answer)], thresholds: Thresholds) -> Opti
     let agree = answers.iter().filter(|(_, answer)| answer.verdict == decisive.verdict).count();
     let mut groups = group(answers);
     let all = groups.len();
-    groups.retain(|group| {
-        group.finding.outstanding_bytes >= thresholds.outstanding_bytes
-            && group.finding.growth_bytes_per_hour >= thresholds.growth_bytes_per_hour
-    });
+    groups.retain(|group| thresholds.admit(&group.finding));
     let below_thresholds = all - groups.len();
     let spread = groups.first().map_or(0, |group| group.pods.len());
     let surplus = groups.len().saturating_sub(thresholds.findings);

@@ -1,8 +1,10 @@
+use std::collections::BTreeSet;
+
 use super::*;
 use crate::fixture::{digest, finding};
 
 const THRESHOLDS: Thresholds =
-    Thresholds { outstanding_bytes: 1 << 20, growth_bytes_per_hour: 1 << 20, findings: 10 };
+    Thresholds { outstanding_bytes: 1 << 20, growth_bytes_per_hour: 1 << 20, age_seconds: 60, findings: 10 };
 
 fn answer(verdict: Verdict, findings: Vec<Finding>) -> Answer {
     Answer::from(&digest(verdict, findings))
@@ -77,6 +79,28 @@ fn what_is_left_out_is_counted() {
     let names: Vec<_> = merged.findings.iter().map(|finding| finding.frames[0].function.as_str()).collect();
     assert_eq!(names, ["f4", "f3"], "fastest first");
     assert_eq!((merged.below_thresholds, merged.findings_omitted), (1, 7 + 2));
+}
+
+#[test]
+fn a_leak_of_young_blocks_waits_and_a_growing_buffer_does_not() {
+    let aged = |name: &str, class: &str, oldest| Finding {
+        class: class.to_owned(),
+        oldest_age_seconds: oldest,
+        ..finding(name, 5 << 20)
+    };
+    let said = answer(
+        Verdict::LeakLikely,
+        vec![
+            aged("old", "Leak", Some(60)),
+            aged("young", "Leak", Some(59)),
+            aged("unknown", "Leak", None),
+            aged("buffer", "Suspected", Some(1)),
+        ],
+    );
+    let merged = merge(&[("a", &said)], THRESHOLDS).unwrap();
+    let names: BTreeSet<_> =
+        merged.findings.iter().map(|finding| finding.frames[0].function.as_str()).collect();
+    assert_eq!((names, merged.below_thresholds), (BTreeSet::from(["buffer", "old", "unknown"]), 1));
 }
 
 #[test]

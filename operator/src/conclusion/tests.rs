@@ -6,7 +6,8 @@ use leakhound_report::recording::{
 use super::*;
 use crate::answer::Thresholds;
 
-const THRESHOLDS: Thresholds = Thresholds { outstanding_bytes: 0, growth_bytes_per_hour: 0, findings: 10 };
+const THRESHOLDS: Thresholds =
+    Thresholds { outstanding_bytes: 0, growth_bytes_per_hour: 0, age_seconds: 0, findings: 10 };
 
 /// A recording of a program in which `function` leaks a block a second, or nothing when it is empty.
 pub(crate) fn recording(function: &str) -> Vec<u8> {
