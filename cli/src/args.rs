@@ -66,6 +66,9 @@ pub(crate) enum Command {
 pub(crate) struct Run {
     #[command(flatten)]
     pub(crate) target: TargetArgs,
+    /// With --pid: the children of the process too, and theirs, also those that come later
+    #[arg(long, requires = "pid", conflicts_with_all = ["container", "command"])]
+    pub(crate) children: bool,
     /// How long to watch
     #[arg(long, value_name = "TIME", default_value = "60s", value_parser = duration)]
     pub(crate) duration: Duration,
@@ -105,7 +108,7 @@ pub(crate) struct Run {
 #[derive(Debug, Args)]
 #[group(required = true, multiple = false)]
 pub(crate) struct TargetArgs {
-    /// A running process, with all its threads but without its children
+    /// A running process, with all its threads
     #[arg(long, value_name = "N")]
     pub(crate) pid: Option<u32>,
     /// All processes of a container, by id or the first 12 characters of it

@@ -128,7 +128,10 @@ fn record(
 
 fn subject(run: &Run, quiet_target: bool) -> Result<Subject> {
     Ok(match (&run.target.pid, &run.target.container) {
-        (Some(pid), _) => Subject::Running(Target::Process(ProcessId::find(*pid)?)),
+        (Some(pid), _) => {
+            let id = ProcessId::find(*pid)?;
+            Subject::Running(if run.children { Target::Tree(id) } else { Target::Process(id) })
+        }
         (None, Some(id)) => Subject::Running(Target::container(id)?),
         (None, None) => Subject::Launched(Launched::spawn(&run.target.command, quiet_target)?),
     })

@@ -207,6 +207,35 @@ fn growing(analysis: &Value) -> Vec<&Value> {
 }
 
 #[test]
+fn the_children_of_a_process_are_followed_when_asked_for() {
+    if !can_probe() {
+        return;
+    }
+    let program = seed();
+    let script = format!("{} 50 30 & wait", program.to_str().unwrap());
+    let parent = start("sh", &["-c", &script]);
+    let pid = parent.0.id().to_string();
+    let children = format!("/proc/{pid}/task/{pid}/children");
+    let child = wait_for("the child", || {
+        let child = fs::read_to_string(&children).ok()?.trim().to_owned();
+        fs::read_link(format!("/proc/{child}/exe")).is_ok_and(|path| path == program).then_some(child)
+    });
+    let watch = |more: &[&str]| -> Value {
+        let arguments = ["run", "--pid", &pid, "--duration", "1s", "--interval", "300ms", "--json", "-"];
+        let output = leakhound(&[&arguments[..], more].concat());
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        serde_json::from_slice(&output.stdout).unwrap()
+    };
+    let (alone, together) = (watch(&[]), watch(&["--children"]));
+    let _ = Command::new("kill").arg(&child).status();
+    assert_eq!(alone["target"]["pids"].as_array().unwrap().len(), 1);
+    assert_eq!(together["target"]["pids"].as_array().unwrap().len(), 2);
+    assert_eq!(alone["totals"]["allocatedCount"], 0, "the shell only waits");
+    assert!(together["totals"]["allocatedCount"].as_u64().unwrap() > 0);
+    assert_refused(&["run", "--children", "--", "true"], 2, &["--children", "cannot be used with"]);
+}
+
+#[test]
 fn a_command_that_ends_at_once_is_a_result() {
     if can_probe() {
         let output = leakhound(&["run", "--json", "-", "--", "true"]);
