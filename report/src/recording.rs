@@ -260,6 +260,9 @@ pub struct StackCounters {
     pub allocated_bytes: u64,
     /// Blocks allocated so far.
     pub allocated_count: u64,
+    /// Blocks whose free was not seen: their address was given out again. There may be more, still counted as live.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub missed_frees: u64,
     /// Live bytes by cohort; cohorts absent here keep their last value, 0 if never seen.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub cohorts: Vec<Cohort>,

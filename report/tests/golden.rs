@@ -105,6 +105,7 @@ fn snapshot(at: u64) -> Snapshot {
         live_error_bytes: 0,
         allocated_bytes: live,
         allocated_count: at * 100,
+        missed_frees: 0,
         cohorts: vec![cohort],
     };
     let table = StackCounters {
@@ -114,6 +115,7 @@ fn snapshot(at: u64) -> Snapshot {
         live_error_bytes: 0,
         allocated_bytes: 1 << 20,
         allocated_count: 1,
+        missed_frees: 0,
         cohorts: vec![Cohort { number: 0, allocated_bytes: 1 << 20, live_bytes: 1 << 20 }],
     };
     let anonymous_bytes = (4 << 20) + live;

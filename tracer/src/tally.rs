@@ -13,6 +13,8 @@ pub struct Tally {
     sum: Counters,
     /// Cohorts that changed since they were last asked for, by recorded stack.
     changed: BTreeMap<u32, BTreeSet<u32>>,
+    /// Blocks freed unseen, by recorded stack.
+    missed: BTreeMap<u32, u64>,
 }
 
 impl Tally {
@@ -36,6 +38,17 @@ impl Tally {
     pub fn changes(&mut self) -> Vec<StackCounters> {
         let changed = std::mem::take(&mut self.changed);
         changed.into_iter().map(|(id, cohorts)| self.record(id, &cohorts)).collect()
+    }
+
+    /// Takes in how many blocks of each stack were freed unseen; they are recorded with the next change of that stack, which
+    /// comes with them.
+    pub fn note_missed(&mut self, reading: &[(u64, u64)], id_of: impl Fn(u64) -> Option<u32>) {
+        self.missed.clear();
+        for (hash, count) in reading {
+            if let Some(id) = id_of(*hash) {
+                *self.missed.entry(id).or_default() += count;
+            }
+        }
     }
 
     /// Counts what is live of these stacks as freed: their process is gone, and its memory with it. Returns the keys of their
@@ -85,7 +98,8 @@ impl Tally {
     }
 
     fn record(&self, id: u32, cohorts: &BTreeSet<u32>) -> StackCounters {
-        let mut record = StackCounters { id, ..StackCounters::default() };
+        let missed_frees = self.missed.get(&id).copied().unwrap_or(0);
+        let mut record = StackCounters { id, missed_frees, ..StackCounters::default() };
         let mut sum = Counters::default();
         for (number, counters) in self.stacks.get(&id).into_iter().flatten() {
             change(&mut sum.allocated, Amounts::default(), counters.allocated);
@@ -189,6 +203,7 @@ mod tests {
             live_error_bytes: 0,
             allocated_bytes: 130,
             allocated_count: 3,
+            missed_frees: 0,
             cohorts: vec![
                 Cohort { number: 0, allocated_bytes: 100, live_bytes: 50 },
                 Cohort { number: 1, allocated_bytes: 30, live_bytes: 30 },
@@ -217,6 +232,15 @@ mod tests {
         assert_eq!(after.len(), 1);
         assert_eq!((after[0].id, after[0].live_bytes, after[0].allocated_bytes), (2, 0, 20));
         assert_eq!(tally.live(), (10, 1));
+    }
+
+    #[test]
+    fn unseen_frees_are_told_with_their_stack() {
+        let mut tally = Tally::default();
+        tally.note_missed(&[(1, 4), (2, 3), (9, 5)], |hash| (hash < 9).then_some(7));
+        tally.take_in(&[entry(1, 0, (10, 1), (0, 0))], |_| 7);
+        let stacks = tally.changes();
+        assert_eq!((stacks[0].id, stacks[0].missed_frees), (7, 7));
     }
 
     #[test]

@@ -44,6 +44,7 @@ fn recording(functions: &[(&str, u64)], depth: usize) -> Recording {
                 live_error_bytes: 0,
                 allocated_bytes,
                 allocated_count: allocated_bytes / 64,
+                missed_frees: 0,
                 cohorts: vec![Cohort { number: 0, allocated_bytes, live_bytes }],
             }
         });

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::{
     amount,
-    recording::{self, Recording},
+    recording::{self, Mode, Recording},
 };
 
 use super::{
@@ -53,7 +53,9 @@ pub fn analyze(recording: &Recording, options: &Options) -> Analysis {
             finding
         })
         .collect();
-    let memory = Reconciliation::of(&recording.snapshots, &timeline, &series);
+    // what the kernel allocates for a process is no part of that process's memory
+    let comparable = recording.header.mode != Mode::Kernel;
+    let memory = comparable.then(|| Reconciliation::of(&recording.snapshots, &timeline, &series)).flatten();
     let turnover = Turnover::find(recording, &series, memory.as_ref());
     if let Some(turnover) = turnover {
         findings.iter_mut().for_each(|finding| turnover.excuse(finding));

@@ -26,6 +26,7 @@ type Check = fn(&Observation<'_>) -> Option<Decision>;
 const CHECKS: &[(&str, Check)] = &[
     ("too few snapshots", too_short),
     ("nothing was live", never_live),
+    ("its frees go unseen", frees_unseen),
     ("blocks stay", blocks_stay),
     ("sawtooth with rising valleys", rising_sawtooth),
     ("sawtooth", sawtooth),
@@ -40,7 +41,7 @@ const CHECKS: &[(&str, Check)] = &[
 
 /// The class of a stack.
 pub(super) fn classify(o: &Observation<'_>) -> Decision {
-    CHECKS.iter().find_map(|(_, check)| check(o)).unwrap_or_else(|| {
+    let decision = CHECKS.iter().find_map(|(_, check)| check(o)).unwrap_or_else(|| {
         let (from, to) = o.ends();
         let because = if to > from {
             format!(
@@ -57,7 +58,18 @@ pub(super) fn classify(o: &Observation<'_>) -> Decision {
             )
         };
         decision(o, Class::Inconclusive, because)
-    })
+    });
+    match (o.mode, decision.class) {
+        (Mode::Growth, Class::Leak | Class::Suspected) => suspect_pages(&decision),
+        _ => decision,
+    }
+}
+
+/// Pages that stay are no proof: the allocator or garbage collector above them may have all of their blocks back.
+fn suspect_pages(decision: &Decision) -> Decision {
+    let said = decision.because.trim_end_matches('.');
+    let because = format!("{said}; this mode sees pages given back, but not blocks freed within them.");
+    Decision { class: Class::Suspected, because, slope: decision.slope }
 }
 
 fn decision(o: &Observation<'_>, class: Class, because: String) -> Decision {
@@ -89,6 +101,19 @@ fn never_live(o: &Observation<'_>) -> Option<Decision> {
         return None;
     }
     Some(decision(o, Class::Transient, "All of it was freed before a snapshot could see it.".to_owned()))
+}
+
+/// Its blocks are freed in a way that cannot be seen, so those that seem to stay may be gone as well.
+fn frees_unseen(o: &Observation<'_>) -> Option<Decision> {
+    const FEW: u64 = 3;
+    const SHARE: f64 = 0.02;
+    let (missed, allocated) = (o.last.missed_frees, o.last.allocated_count);
+    (missed >= FEW && missed as f64 >= SHARE * allocated as f64).then(|| {
+        let because = format!(
+            "{missed} of its {allocated} blocks were freed without being seen to be, so nobody can tell which of the others are."
+        );
+        decision(o, Class::Inconclusive, because)
+    })
 }
 
 /// The decisive evidence of a leak: cohort after cohort leaves blocks behind that are not freed any more.
@@ -285,9 +310,7 @@ fn steady_growth(o: &Observation<'_>) -> Option<Decision> {
         amount::percent(o.growing_share)
     );
     match (o.mode, o.has_cohorts) {
-        (Mode::Growth, _) => {
-            Some(decision(o, Class::Suspected, format!("{because}; this mode does not see frees.")))
-        }
+        (Mode::Growth, _) => Some(decision(o, Class::Suspected, format!("{because}."))),
         (_, true) if always || (o.growing_share >= 0.7 && rising(o, 0.0001)) => Some(decision(
             o,
             Class::Suspected,

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::{
     amount,
-    recording::{EventKind, Recording, Skip, Source},
+    recording::{EventKind, Mode, Recording, Skip, Source},
 };
 
 /// What takes confidence away from any verdict on a recording.
@@ -44,7 +44,7 @@ const LOSSES: &[Loss] = &[
         fatal: 0.2,
     },
     Loss {
-        keys: &["missedFrees", "returnsUnmatched"],
+        keys: &["missedFrees", "returnsUnmatched", "freesLost", "nestedMisses"],
         what: "of the frees or returns were missed: blocks may be shown as live that are not",
         steps: NUMBERS,
         fatal: 0.1,
@@ -173,6 +173,21 @@ const SKIPS: &[(Skip, u8, &str)] = &[
     (Skip::UnknownLine, 5, "Some lines of the log have no known form"),
 ];
 
+/// Programs come and go on a machine, and the kernel's memory with them.
+fn short_look_at_a_machine(recording: &Recording) -> Option<String> {
+    const ENOUGH_SECONDS: f64 = 120.0;
+    let header = &recording.header;
+    let seconds = recording.duration_ns() as f64 / 1e9;
+    let whole =
+        header.mode == Mode::Kernel && header.source == Source::Leakhound && header.target.pids.is_empty();
+    (whole && seconds < ENOUGH_SECONDS).then(|| {
+        format!(
+            "The whole machine was watched for only {}: what programs that have just begun keep open looks like a leak.",
+            amount::seconds(seconds)
+        )
+    })
+}
+
 /// Everything about a recording that speaks against trusting it. `allocated` is the number of allocations it counts.
 pub(super) fn doubts(recording: &Recording, allocated: u64) -> Doubts {
     let empty = BTreeMap::new();
@@ -185,6 +200,9 @@ pub(super) fn doubts(recording: &Recording, allocated: u64) -> Doubts {
         if let Some(count) = ledger.get(*key).filter(|count| **count > 0) {
             doubts.deduct(*points, format!("{}.", amount::counted(*count, one, many)));
         }
+    }
+    if let Some(reason) = short_look_at_a_machine(recording) {
+        doubts.deduct(30, reason);
     }
     let happened = |kind| recording.events.iter().rfind(|event| event.what == kind);
     for (kind, points, says) in EVENTS {

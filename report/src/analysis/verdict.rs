@@ -4,7 +4,7 @@
 use crate::{
     amount,
     html::origin::{self, Origin},
-    recording::{EventKind, Mode, Recording},
+    recording::{EventKind, Mode, Recording, Source},
 };
 
 use super::{
@@ -54,6 +54,7 @@ pub(super) fn verdict(case: &Case<'_>) -> Verdict {
     if !matches!(name, VerdictName::OffHeapGrowth | VerdictName::AllocatorRetention) {
         reasons.extend(case.memory.and_then(Reconciliation::sentence)); // these two have said it better
     }
+    reasons.extend(cannot_tell(case.recording).map(str::to_owned));
     if case.recording.events.iter().any(|event| event.what == EventKind::OutOfMemory) {
         reasons
             .push("The kernel killed a process of the target for lack of memory during the run.".to_owned());
@@ -68,6 +69,20 @@ pub(super) fn verdict(case: &Case<'_>) -> Verdict {
         reasons,
         seconds_to_limit: limit.map(|limit| limit.seconds),
         seconds_to_limit_interval: limit.map(|limit| limit.interval),
+    }
+}
+
+/// What no verdict of this mode can tell.
+fn cannot_tell(recording: &Recording) -> Option<&'static str> {
+    match (recording.header.mode, recording.header.source) {
+        (Mode::Growth, _) => Some(
+            "Growth mode sees pages that the program takes and gives back, not blocks: whether what grew is leaked, cached, or \
+             kept by an allocator or garbage collector, it cannot tell. Heap mode can where malloc or its like is used.",
+        ),
+        (Mode::Kernel, Source::Leakhound) => Some(
+            "Memory that the kernel takes back by itself, such as page cache and inodes, and the pages of programs are left out.",
+        ),
+        _ => None,
     }
 }
 
@@ -166,7 +181,7 @@ fn strong_suspicion(case: &Case<'_>) -> Option<Opinion> {
         .collect();
     suspects.first()?;
     let enough =
-        case.recording.snapshots.len() >= ENOUGH_SNAPSHOTS && case.recording.header.mode != Mode::Growth;
+        case.recording.snapshots.len() >= ENOUGH_SNAPSHOTS && case.recording.header.mode == Mode::Heap;
     enough.then(|| {
         (VerdictName::LeakLikely, 70, accuse(case, ("grew", "grew"), "in nearly every snapshot", &suspects))
     })
@@ -202,7 +217,7 @@ fn name(mode: Mode, finding: &Finding) -> String {
 }
 
 fn retained(case: &Case<'_>) -> Option<Opinion> {
-    let memory = case.memory?;
+    let memory = case.memory.filter(|_| case.recording.header.mode == Mode::Heap)?;
     if !memory.is_material(memory.unexplained) || !memory.is_retained(case.peak_live, case.totals) {
         return None;
     }
@@ -225,10 +240,16 @@ fn off_heap(case: &Case<'_>) -> Option<Opinion> {
         && !memory.is_retained(case.peak_live, case.totals)
     {
         let grown = bytes(memory.changed);
-        let reason = format!(
-            "Anonymous memory grew by {grown}, {heap}: it grows past the watched allocators, by mmap or by an allocator of \
-             its own. Growth mode shows the stacks."
-        );
+        let reason = match case.recording.header.mode {
+            Mode::Growth => format!(
+                "Anonymous memory grew by {grown}, fresh pages by {}: the rest was copied after a fork, or swapped in.",
+                amount::change(memory.live.0, memory.live.1)
+            ),
+            _ => format!(
+                "Anonymous memory grew by {grown}, {heap}: it grows past the watched allocators, by mmap or by an allocator \
+                 of its own. Growth mode (--mode growth) shows the stacks."
+            ),
+        };
         return Some((VerdictName::OffHeapGrowth, 80, vec![reason]));
     }
     if memory.mapped_growing && memory.is_material(memory.mapped) {
@@ -257,11 +278,11 @@ fn unexplained(case: &Case<'_>) -> Option<Opinion> {
     let growing: Vec<&Finding> = case.findings.iter().filter(grown).collect();
     if let Some(first) = growing.first() {
         let confidence = if first.class == Class::Suspected { 60 } else { 50 };
-        return Some((
-            VerdictName::GrowthUnexplained,
-            confidence,
-            accuse(case, ("grows", "grow"), "without a clear pattern", &growing),
-        ));
+        let reasons = match case.recording.header.mode {
+            Mode::Growth => accuse(case, ("makes", "make"), "the program larger", &growing),
+            _ => accuse(case, ("grows", "grow"), "without a clear pattern", &growing),
+        };
+        return Some((VerdictName::GrowthUnexplained, confidence, reasons));
     }
     let decision = classify::classify(case.whole);
     let together = decision.class == Class::Suspected && whole >= WORTH_A_WORD;
@@ -296,10 +317,13 @@ fn nothing_grew(case: &Case<'_>) -> Opinion {
         300.0..3600.0 => 90,
         _ => 95,
     };
-    reasons.push(format!(
-        "A leak slower than a block every few seconds would not show in {}.",
-        amount::seconds(watched)
-    ));
+    let watched = amount::seconds(watched);
+    reasons.push(match case.recording.header.mode {
+        Mode::Growth => format!(
+            "A leak that still finds room in memory which the program has already would not show in {watched}."
+        ),
+        _ => format!("A leak slower than a block every few seconds would not show in {watched}."),
+    });
     if case.stragglers > 0 {
         reasons.push(format!(
             "{} a few blocks behind now and then, too rarely to tell from chance: watch for longer to be sure.",

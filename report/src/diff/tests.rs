@@ -32,6 +32,7 @@ fn recording(module: &str, hours: u64, stacks: &[(&[&str], u64, u64)]) -> Record
             live_error_bytes: 0,
             allocated_bytes: live(*first, *last) * 2,
             allocated_count: 2,
+            missed_frees: 0,
             cohorts: Vec::new(),
         });
         recording.push(Record::Snapshot(Snapshot {

@@ -60,6 +60,7 @@ fn counters(id: u32, live: u64) -> StackCounters {
         live_error_bytes: 0,
         allocated_bytes: 2 * live,
         allocated_count: 2,
+        missed_frees: 0,
         cohorts,
     }
 }

@@ -49,6 +49,7 @@ fn recording() -> Recording {
         live_error_bytes: 0,
         allocated_bytes,
         allocated_count: allocated_bytes / 10,
+        missed_frees: 0,
         cohorts: Vec::new(),
     };
     let stacks = vec![counters(0, 5000, 5, 9000), counters(1, 70, 7, 70), counters(2, 0, 0, 0)];

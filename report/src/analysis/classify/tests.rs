@@ -23,9 +23,15 @@ fn observe(live: &[u64], mode: Mode, cohorts: Option<&dyn Fn(usize, usize) -> u6
         let time_ns = (at as u64 + 1) * SECOND;
         recording.push(Record::Snapshot(Snapshot { time_ns, stacks: vec![counters], ..Snapshot::default() }));
     }
+    judged(&recording)
+}
+
+/// The first stack of a recording.
+fn judged(recording: &Recording) -> Decision {
     let grid = Grid::over(&recording.snapshots);
     let histories = recording.histories();
-    let stretches = Stretches::of(&recording, &grid);
+    let stretches = Stretches::of(recording, &grid);
+    let mode = recording.header.mode;
     classify(&Observation::of(&Series::of(&histories[0], &grid), &grid, stretches.as_ref(), mode))
 }
 
@@ -109,6 +115,38 @@ fn growth_mode_never_says_leak() {
         let decision = observe(&series(count, |at| 4096 * at), Mode::Growth, None);
         assert_eq!(decision.class, Class::Suspected, "{count} snapshots: {}", decision.because);
     }
+}
+
+#[test]
+fn growth_mode_suspects_what_stays_and_says_what_it_cannot_see() {
+    let decision = observe(&series(20, |at| 4096 * at), Mode::Growth, Some(&|_, _| 4096));
+    assert_eq!(decision.class, Class::Suspected, "{}", decision.because);
+    assert!(decision.because.ends_with("not blocks freed within them."), "{}", decision.because);
+}
+
+#[test]
+fn a_stack_whose_frees_go_unseen_is_not_accused() {
+    let grows = |missed_frees| {
+        let snapshot = |at: u64| Snapshot {
+            time_ns: at * 1_000_000_000,
+            stacks: vec![StackCounters {
+                id: 1,
+                live_bytes: 1000 * at,
+                live_count: 10 * at,
+                allocated_bytes: 1000 * at,
+                allocated_count: 10 * at,
+                missed_frees,
+                ..StackCounters::default()
+            }],
+            ..Snapshot::default()
+        };
+        let mut recording = Recording::new(Header { mode: Mode::Kernel, ..Header::default() });
+        (1..=20).for_each(|at| recording.push(Record::Snapshot(snapshot(at))));
+        judged(&recording).class
+    };
+    assert_eq!(grows(0), Class::Leak);
+    assert_eq!(grows(2), Class::Leak);
+    assert_eq!(grows(40), Class::Inconclusive);
 }
 
 #[test]

@@ -66,6 +66,7 @@ impl Run<'_> {
             live_error_bytes: 0,
             allocated_bytes: live_bytes + self.churn * at,
             allocated_count: (live_bytes + self.churn * at).div_ceil(1000),
+            missed_frees: 0,
             cohorts: (0..at).map(cohort).collect(),
         }
     }
@@ -98,8 +99,7 @@ fn steady() -> Run<'static> {
 #[test]
 fn each_verdict_has_its_reasons() {
     let text_log = Header { source: Source::MemleakBcc, ..Header::default() };
-    let growth = Header { mode: Mode::Growth, ..Header::default() };
-    let cases: [(&str, Run<'_>, VerdictName, &str); 17] = [
+    let cases: [Expected<'_>; 16] = [
         ("leak", leaking(), VerdictName::LeakLikely, "1 stack loses memory steadily, 3.52 GiB/h"),
         (
             "two leaks",
@@ -180,13 +180,51 @@ fn each_verdict_has_its_reasons() {
             "turns over",
         ),
         ("log", Run { header: text_log, ..leaking() }, VerdictName::LeakLikely, "text log"),
+    ];
+    assert_verdicts(cases);
+}
+
+#[test]
+fn modes_that_see_less_say_less() {
+    let growth = Header { mode: Mode::Growth, ..heap() };
+    let kernel = Header { mode: Mode::Kernel, ..heap() };
+    assert_verdicts([
         (
             "growth mode",
-            Run { header: growth, ..leaking() },
+            Run { header: growth.clone(), ..leaking() },
             VerdictName::GrowthUnexplained,
-            "does not see frees",
+            "1 stack makes the program larger, 3.52 GiB/h",
         ),
-    ];
+        (
+            "growth mode, whose limits are told",
+            Run { header: growth.clone(), ..leaking() },
+            VerdictName::GrowthUnexplained,
+            "not blocks freed within them",
+        ),
+        (
+            "growth mode, level",
+            Run { header: growth, anonymous: &|_| 20 * MIB, ..steady() },
+            VerdictName::NoLeakObserved,
+            "room in memory which the program has already",
+        ),
+        (
+            "kernel mode does not compare with the program's memory",
+            Run { header: kernel.clone(), anonymous: &|at| at * 50 * MIB, ..leaking() },
+            VerdictName::LeakLikely,
+            "page cache",
+        ),
+        (
+            "kernel mode, a queue",
+            Run { header: kernel, stays: false, churn: MIB, ..leaking() },
+            VerdictName::GrowthUnexplained,
+            "a queue that falls behind",
+        ),
+    ]);
+}
+
+type Expected<'a> = (&'a str, Run<'a>, VerdictName, &'a str);
+
+fn assert_verdicts<'a>(cases: impl IntoIterator<Item = Expected<'a>>) {
     for (name, run, expected, reason) in cases {
         let verdict = run.analyzed().verdict;
         let reasons = verdict.reasons.join(" ");

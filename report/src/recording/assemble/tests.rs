@@ -10,6 +10,7 @@ fn counters(id: u32, live: u64, allocated: u64) -> StackCounters {
         live_error_bytes: 0,
         allocated_bytes: allocated,
         allocated_count: 1,
+        missed_frees: 0,
         cohorts: vec![],
     }
 }

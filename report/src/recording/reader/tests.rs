@@ -32,6 +32,7 @@ fn records() -> Vec<Record> {
             live_error_bytes: 0,
             allocated_bytes: second * 100,
             allocated_count: second,
+            missed_frees: 0,
             cohorts,
         };
         records.push(Record::Snapshot(Snapshot {
