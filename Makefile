@@ -77,6 +77,12 @@ cluster-down: ## End that cluster and remove everything it left
 	cargo build --quiet --package leakhound-e2e
 	$(E2E) down
 
+.PHONY: kernels
+kernels: setup-kernels ## Run tests with real probes on other kernels in QEMU; the result is docs/kernels.md
+	cargo build --quiet --package leakhound
+	tests="$$(cargo test --package leakhound-tracer --lib --test live --no-run 2>&1 | sed -n 's/.*Executable.*(\(.*\))$$/\1/p')"; \
+		tracer/tests/kernels/run.sh $$(realpath $$tests $(TARGET)/debug/leakhound)
+
 .PHONY: fuzz
 FUZZ_SECONDS ?= 60
 fuzz: setup-fuzz ## Fuzz every parser of hostile input, each for FUZZ_SECONDS=60
@@ -93,6 +99,6 @@ clean: ## Remove everything that was built
 	cargo clean
 	rm -rf report.html target $(WEB)/node_modules
 
-.PHONY: setup-build setup-test setup-cluster setup-fuzz
-setup-build setup-test setup-cluster setup-fuzz: setup-%:
+.PHONY: setup-build setup-test setup-cluster setup-fuzz setup-kernels
+setup-build setup-test setup-cluster setup-fuzz setup-kernels: setup-%:
 	@./setup.sh $*

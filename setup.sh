@@ -1,13 +1,14 @@
 #!/usr/bin/env bash
-# Makes sure that what a make target needs is installed: ./setup.sh build|test|cluster|fuzz
+# Makes sure that what a make target needs is installed: ./setup.sh build|test|cluster|fuzz|kernels
 # As root on Debian or Ubuntu it installs what is missing; otherwise it prints the command. With nothing missing it takes a
 # fraction of a second. Services that come with test programs (redis, nginx ...) are neither started nor enabled.
 set -euo pipefail
 
 build=(ca-certificates clang curl g++ gcc libbpf-dev libc6-dev make pkg-config)
 test=(bpftool chromium dwz gcc-multilib git jq libgoogle-perftools-dev libjemalloc-dev libmimalloc-dev memcached musl-tools
-    nginx-light poppler-utils postgresql python3 redis-server redis-tools xz-utils)
+    nginx-light openjdk-17-jdk-headless poppler-utils postgresql python3 redis-server redis-tools xz-utils)
 cluster=(busybox-static conntrack containernetworking-plugins etcd-server iproute2 iptables runc)
+kernels=(busybox-static debian-archive-keyring qemu-system-x86 xz-utils)
 services=(etcd memcached nginx postgresql redis-server)
 deny_version=0.20.2
 fuzz_version=0.13.2
@@ -114,5 +115,9 @@ fuzz)
     require_rust
     require_cargo_tool cargo-fuzz "$fuzz_version"
     ;;
-*) fail "usage: ./setup.sh build|test|cluster|fuzz" ;;
+kernels)
+    require_packages "${build[@]}" "${kernels[@]}"
+    require_rust
+    ;;
+*) fail "usage: ./setup.sh build|test|cluster|fuzz|kernels" ;;
 esac

@@ -10,7 +10,7 @@ use leakhound_tracer::{
     capabilities::Capabilities,
     investigation::{InvestigationError, Observer, Plan, Subject, investigate},
     launch::Launched,
-    rung::Rung,
+    rung::{Rung, prove},
 };
 
 use crate::support::{by, can_probe, command, compile, end, ledger, short, through, watch_command};
@@ -26,6 +26,11 @@ fn four_threads_come_out_even_on_every_rung() {
     }
     let program = compile("cc", "closed_loop.c", "closed_loop", &["-g", "-O2"]);
     for rung in Rung::LADDER {
+        // on other kernels than the one of this machine not all exist: `leakhound doctor` says which
+        if std::env::var_os("LEAKHOUND_EVERY_RUNG").is_some_and(|value| value == "no") && prove(rung).is_err()
+        {
+            continue;
+        }
         let rounds = 10_000;
         let settings = by(rung, short(Duration::from_secs(120)));
         let recording = watch_command(&command(&program, &[&rounds.to_string(), "4"]), &settings).unwrap();
