@@ -124,6 +124,15 @@ struct process_news {
 };
 
 /* ---- stacks ---- */
+#define NO_HOOK 0xffffffff
+/* `process` of stacks whose addresses are the kernel's own. */
+#define KERNEL_STACK 0xffffffff
+/* What kernel mode saw allocated. */
+enum kernel_event {
+	KERNEL_PAGES = 0,	/* by the page allocator */
+	KERNEL_KMALLOC = 1,	/* by size */
+	KERNEL_CACHE = 2,	/* from a cache of objects of one type */
+};
 enum walk_end {
 	WALK_COMPLETE = 0,	/* reached the outermost function */
 	WALK_NO_MAPPING = 1,	/* return address in no known mapping */
@@ -134,11 +143,12 @@ enum walk_end {
 };
 struct stack {
 	__u32 length;
-	__u32 process;
-	__u32 hook;		/* COOKIE_HOOK of the function that was called */
+	__u32 process;		/* KERNEL_STACK for the kernel's own */
+	__u32 hook;		/* heap mode: COOKIE_HOOK of the function that was called; kernel mode: enum kernel_event; else NO_HOOK */
 	__u8 end;		/* enum walk_end */
-	__u8 pad[3];
-	__u64 address[MAX_FRAMES];	/* innermost first: all but a signal's frame are return addresses */
+	__u8 interrupted;	/* the innermost frame was interrupted where it is: no return address */
+	__u8 pad[2];
+	__u64 address[MAX_FRAMES];	/* innermost first: all are return addresses, but a signal's frame and an interrupted one */
 };
 
 /* ---- unwind tables ---- */
@@ -195,6 +205,9 @@ enum ledger {
 	LEDGER_UNREADABLE_OUT = 21,	/* posix_memalign's result pointer not readable */
 	LEDGER_UNSAMPLED_ALLOCATIONS = 22,	/* left out by sampling */
 	LEDGER_STREAM_LOST = 23,	/* blocks that the stream had no room for: counted, but not told */
+	LEDGER_FREES_LOST = 24,		/* frees whose block could not be taken out: the table was busy on this CPU */
+	LEDGER_RECLAIMABLE = 25,	/* allocations left out that the kernel takes back by itself: page cache, inodes ... */
+	LEDGER_OWN_EVENTS = 26,		/* allocations left out because they are the tracer's own */
 	LEDGER_LENGTH = 32,
 };
 

@@ -78,7 +78,7 @@ struct allocation {
 
 static __always_inline void insert_block(struct pt_regs *ctx, __u64 cookie, struct allocation *a, struct walk *w)
 {
-	if (walk_stack(w, ctx, COOKIE_PROCESS(cookie), COOKIE_HOOK(cookie)))
+	if (walk_stack(w, ctx, COOKIE_PROCESS(cookie), COOKIE_HOOK(cookie), false))
 		return;
 
 	__u64 now = bpf_ktime_get_ns();

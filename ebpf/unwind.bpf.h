@@ -279,9 +279,11 @@ static int step(__u32 i, struct walker *walker)
 	return 0;
 }
 
-/* Walks from the registers given into a claimed walk. The hash names the stack: it begins with the process and
- * the function called, so that equal addresses in two programs, or malloc and calloc on one line, stay apart. */
-static __always_inline int walk_stack(struct walk *w, struct pt_regs *registers, __u32 process, __u32 hook)
+/* Walks from the registers given into a claimed walk. `interrupted` says that they are those of an instruction, not of a
+ * call about to return. The hash names the stack: it begins with the process and the function called, so that equal
+ * addresses in two programs, or malloc and calloc on one line, stay apart. */
+static __always_inline int walk_stack(struct walk *w, struct pt_regs *registers, __u32 process, __u32 hook,
+				      bool interrupted)
 {
 	__u32 slot = PROCESS_SLOT(process);
 	struct walker walker = { .walk = w, .process = bpf_map_lookup_elem(&processes, &slot) };
@@ -293,12 +295,13 @@ static __always_inline int walk_stack(struct walk *w, struct pt_regs *registers,
 	w->sp = PT_REGS_SP(registers);
 	w->bp = PT_REGS_FP(registers);
 	w->hash = EMPTY_HASH ^ ((__u64)process << 32 | hook);
-	w->is_return_address = 1; /* probes see the stack at a function's return */
+	w->is_return_address = !interrupted;
 	w->frame_pointer_steps = 0;
 	w->stack.length = 0;
 	w->stack.process = process;
 	w->stack.hook = hook;
 	w->stack.end = WALK_TRUNCATED;
+	w->stack.interrupted = interrupted;
 
 	w->window_start = w->sp;
 	w->window_length = 0;

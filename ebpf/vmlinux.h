@@ -33,6 +33,14 @@ enum bpf_map_type {
 };
 enum { BPF_ANY = 0, BPF_NOEXIST = 1, BPF_F_MMAPABLE = 1024, BPF_RB_NO_WAKEUP = 1 };
 
+#define PF_EXITING 4	/* task_struct.flags */
+/* Bits of an allocation's flags; the self-tests of growth and kernel mode notice when they move. */
+#define GFP_HIGHMEM 0x02
+#define GFP_MOVABLE 0x08
+#define GFP_RECLAIMABLE 0x10
+#define GFP_ZERO 0x100
+#define GFP_NOMEMALLOC 0x80000
+
 #pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
 struct pt_regs {
 	unsigned long r15, r14, r13, r12, bp, bx, r11, r10, r9, r8, ax, cx, dx, si, di, orig_ax, ip, cs, flags, sp, ss;
@@ -55,6 +63,13 @@ struct task_struct {
 	unsigned int flags;
 	struct task_struct *group_leader;
 	struct pid *thread_pid;
+};
+struct page {
+	unsigned long flags;
+};
+struct kmem_cache {
+	unsigned int size;
+	unsigned int allocflags;
 };
 #pragma clang attribute pop
 

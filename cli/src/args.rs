@@ -4,6 +4,7 @@ use std::{ffi::OsString, path::PathBuf, time::Duration};
 
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum, error::ErrorKind};
 use clap_complete::Shell;
+use leakhound_report::recording;
 use leakhound_tracer::{budget::Budget, rung::Rung, sampling::Period};
 
 use crate::cluster::args::Cluster;
@@ -14,6 +15,8 @@ Examples:
   leakhound run --duration 10m --html report.html --pid 4711
                                                       the same for ten minutes, with a report to open in a browser
   leakhound run --container 3f4e1c2b9a77              all processes of a container
+  leakhound run --mode growth --pid 4711              a program with an allocator of its own: Go, Java
+  leakhound run --mode kernel                         what the kernel allocates and does not free
   leakhound run --duration 10s --interval 1s -- ./server --port 8080
                                                       start a program and watch it from its first instruction
   leakhound report memleak.log --html report.html     the same report from a log of bcc's or libbpf-tools' memleak
@@ -69,6 +72,9 @@ pub(crate) struct Run {
     /// With --pid: the children of the process too, and theirs, also those that come later
     #[arg(long, requires = "pid", conflicts_with_all = ["container", "command"])]
     pub(crate) children: bool,
+    /// What to watch
+    #[arg(long, value_name = "WHAT", value_enum, default_value_t = Mode::Heap)]
+    pub(crate) mode: Mode,
     /// How long to watch
     #[arg(long, value_name = "TIME", default_value = "60s", value_parser = duration)]
     pub(crate) duration: Duration,
@@ -106,7 +112,7 @@ pub(crate) struct Run {
 }
 
 #[derive(Debug, Args)]
-#[group(required = true, multiple = false)]
+#[group(multiple = false)]
 pub(crate) struct TargetArgs {
     /// A running process, with all its threads
     #[arg(long, value_name = "N")]
@@ -183,6 +189,26 @@ pub(crate) enum FailOn {
     Leak,
     /// Some stack is classed as a leak or suspected
     Suspected,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Mode {
+    /// Blocks that the program allocates and does not free
+    Heap,
+    /// Where the program's memory grows, whatever allocates it: Go, Java, stripped static programs
+    Growth,
+    /// What the kernel itself allocates while it works for the target, or without one for the whole machine
+    Kernel,
+}
+
+impl From<Mode> for recording::Mode {
+    fn from(mode: Mode) -> Self {
+        match mode {
+            Mode::Heap => Self::Heap,
+            Mode::Growth => Self::Growth,
+            Mode::Kernel => Self::Kernel,
+        }
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

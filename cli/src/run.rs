@@ -20,7 +20,7 @@ use signal_hook::{consts::TERM_SIGNALS, flag};
 
 use crate::{
     Outcome,
-    args::{Run, misuse},
+    args::{Mode, Run, misuse},
     destination::Destination,
     outputs::Opened,
     progress::Line,
@@ -55,7 +55,11 @@ fn settings(run: &Run) -> Settings {
             run.duration
         ));
     }
+    if run.mode != Mode::Heap && (run.attach.is_some() || run.sample.is_some()) {
+        misuse("--attach and --sample are about probes in a program: only heap mode has any");
+    }
     Settings {
+        mode: run.mode.into(),
         duration: run.duration,
         interval,
         min_size: run.min_size,
@@ -80,8 +84,8 @@ fn record(
     file: Option<Destination>,
     quiet_target: bool,
 ) -> Result<(Recording, Result<(), InvestigationError>)> {
-    let capabilities = Capabilities::probe(run.attach.is_some());
-    if let Some(obstacle) = capabilities.obstacle() {
+    let capabilities = Capabilities::probe(run.attach.is_some()).with_modes(&[settings.mode]);
+    if let Some(obstacle) = capabilities.obstacle_to(settings.mode) {
         bail!(InvestigationError::Obstacle(obstacle));
     }
     let stop = Arc::new(AtomicBool::new(false));
@@ -133,6 +137,12 @@ fn subject(run: &Run, quiet_target: bool) -> Result<Subject> {
             Subject::Running(if run.children { Target::Tree(id) } else { Target::Process(id) })
         }
         (None, Some(id)) => Subject::Running(Target::container(id)?),
+        (None, None) if run.target.command.is_empty() => match run.mode {
+            Mode::Kernel => Subject::Running(Target::Machine),
+            Mode::Heap | Mode::Growth => misuse(
+                "whom to watch? Give --pid N, --container ID, or -- COMMAND; only --mode kernel can do without",
+            ),
+        },
         (None, None) => Subject::Launched(Launched::spawn(&run.target.command, quiet_target)?),
     })
 }

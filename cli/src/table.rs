@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use leakhound_report::{
     amount,
     analysis::{Analysis, Class, Finding, Frame, VerdictName},
+    recording::Mode,
 };
 
 use crate::{columns::columns, human};
@@ -18,7 +19,7 @@ pub(crate) fn answer(analysis: &Analysis, top: usize, width: u16) -> String {
     let shown: Vec<&Finding> =
         analysis.findings.iter().filter(|finding| finding.live_bytes > 0).take(top).collect();
     if !shown.is_empty() {
-        let _ = write!(text, "\n{}", findings(&shown, width));
+        let _ = write!(text, "\n{}", findings(&shown, analysis.mode, width));
     }
     text.push_str(&left_out(analysis, shown.len()));
     text.push_str(&totals(analysis));
@@ -69,7 +70,7 @@ fn range(interval: Option<(f64, Option<f64>)>) -> String {
     }
 }
 
-fn findings(findings: &[&Finding], width: u16) -> String {
+fn findings(findings: &[&Finding], mode: Mode, width: u16) -> String {
     let rows = findings.iter().map(|finding| {
         [
             finding.rank.to_string(),
@@ -80,7 +81,8 @@ fn findings(findings: &[&Finding], width: u16) -> String {
             stack(finding),
         ]
     });
-    columns(["#", "LIVE", "BLOCKS", "GROWTH", "CLASS", "WHERE"], 4, rows, width)
+    let unit = if mode == Mode::Growth { "PAGES" } else { "BLOCKS" };
+    columns(["#", "LIVE", unit, "GROWTH", "CLASS", "WHERE"], 4, rows, width)
 }
 
 /// Bytes, with the standard error of what a sample can only estimate.
@@ -153,8 +155,8 @@ fn fold(lines: &mut Vec<String>, folded: &mut usize) {
     }
 }
 
-/// What surrounds every program of a language and tells nothing about this one: start-up, panics, iterator plumbing.
-/// `calls_runtime` says that the frame that it calls was such a one.
+/// What surrounds every program of a language and tells nothing about this one: start-up, panics, iterator plumbing, and the
+/// way into the kernel. `calls_runtime` says that the frame that it calls was such a one.
 fn is_runtime(frame: &Frame, calls_runtime: bool) -> bool {
     const START_UP: [&str; 9] = [
         "_start",
@@ -168,6 +170,11 @@ fn is_runtime(frame: &Frame, calls_runtime: bool) -> bool {
         "__clone",
     ];
     const LIBC: [&str; 4] = ["libc.so.", "libc.musl-", "ld-linux", "ld-musl-"];
+    const INTO_THE_KERNEL: [&str; 4] =
+        ["do_syscall_64", "entry_SYSCALL_64_after_hwframe", "exc_page_fault", "asm_exc_page_fault"];
+    if frame.module == "[kernel]" {
+        return INTO_THE_KERNEL.contains(&frame.function.as_str());
+    }
     let rust = |file: &str| file.starts_with("/rustc/") || file.contains("/rustlib/src/rust/library/");
     START_UP.contains(&frame.function.as_str())
         || frame.file.as_deref().is_some_and(rust)
@@ -184,6 +191,9 @@ fn line(frame: &Frame) -> String {
         (Some(file), None) => format!("  {}", visible(short_path(file))),
         // `module+0xoffset` stands for a name already
         _ if frame.module.is_empty() || frame.function.contains("+0x") => String::new(),
+        // a kernel stack is the kernel's, and its modules are in brackets as they are
+        _ if frame.module == "[kernel]" => String::new(),
+        _ if frame.module.starts_with('[') => format!("  {}", visible(&frame.module)),
         _ => format!("  [{}]", visible(file_name(&frame.module))),
     };
     let inlined = if frame.inlined { " (inlined)" } else { "" };
@@ -231,10 +241,15 @@ fn totals(analysis: &Analysis) -> String {
     let totals = &analysis.totals;
     let overhead = &analysis.overhead;
     let mut text = format!(
-        "\n{} live in {} block{}; {} allocated and {} freed in {} over {}.\n",
+        "\n{} live in {} {}; {} allocated and {} freed in {} over {}.\n",
         estimate(totals.live_bytes, totals.live_error_bytes),
         human::count(totals.live_count),
-        if totals.live_count == 1 { "" } else { "s" },
+        match (analysis.mode == Mode::Growth, totals.live_count) {
+            (true, 1) => "page",
+            (true, _) => "pages",
+            (false, 1) => "block",
+            (false, _) => "blocks",
+        },
         human::count(totals.allocated_count),
         human::count(totals.freed_count),
         human::seconds(analysis.duration_seconds),
@@ -351,6 +366,9 @@ mod tests {
         let libc = Frame { module: "/lib/libc.so.6".into(), ..frame("libc.so.6+0x2724a", None) };
         assert!(is_runtime(&libc, false));
         assert!(!is_runtime(&Frame { module: "/lib/libcurl.so.4".into(), ..libc }, false));
+        let in_kernel = |function: &str| Frame { module: "[kernel]".into(), ..frame(function, None) };
+        assert!(is_runtime(&in_kernel("do_syscall_64"), false));
+        assert!(!is_runtime(&in_kernel("pipe_write"), false));
     }
 
     #[test]

@@ -77,6 +77,9 @@ fn wait_for<T>(what: &str, mut condition: impl FnMut() -> Option<T>) -> T {
 #[test]
 fn wrong_use_ends_with_2_and_says_how_to_do_better() {
     assert_refused(&["run"], 2, &["--pid", "--container"]);
+    assert_refused(&["run", "--mode", "growth"], 2, &["--pid", "--mode kernel"]);
+    assert_refused(&["run", "--mode", "growth", "--pid", "1", "--attach", "perf-event"], 2, &["heap mode"]);
+    assert_refused(&["run", "--mode", "stack", "--pid", "1"], 2, &["heap", "growth", "kernel"]);
     assert_refused(&["run", "--pid", "1", "--container", "abc"], 2, &["cannot be used"]);
     assert_refused(&["run", "--pid", "x"], 2, &["--pid"]);
     assert_refused(&["run", "--pid", "1", "--duration", "10"], 2, &["90s"]);
@@ -329,6 +332,25 @@ fn link_exists(id: &str) -> bool {
         .expect("bpftool is installed")
         .status
         .success()
+}
+
+/// Without the right to see the kernel's addresses nothing could be named: better no answer than a list of numbers.
+#[test]
+fn kernel_mode_wants_to_name_what_it_sees() {
+    if !can_probe() {
+        return;
+    }
+    let without_syslog = |arguments: &[&str]| {
+        let mut command = Command::new("setpriv");
+        command.args(["--bounding-set=-syslog", LEAKHOUND]).args(arguments).output().unwrap()
+    };
+    let output = without_syslog(&["run", "--mode", "kernel", "--duration", "2s"]);
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(said.contains("CAP_SYSLOG") && said.trim_end().lines().count() == 1, "{said}");
+    let doctor = without_syslog(&["doctor"]);
+    let said = String::from_utf8_lossy(&doctor.stdout);
+    assert!(said.contains("ok       growth") && said.contains("no       kernel"), "{said}");
 }
 
 #[test]

@@ -68,6 +68,11 @@ impl ProcessNumber {
         Self(raw)
     }
 
+    /// The same for the kernel side.
+    pub const fn raw(self) -> u32 {
+        self.0
+    }
+
     /// Index into the kernel's table of processes.
     pub const fn slot(self) -> u16 {
         (self.0 & 0xffff) as u16
@@ -246,21 +251,40 @@ pub enum WalkEnd {
     Truncated = 5,
 }
 
+/// [`Stack::hook`] of a stack on which no function was called.
+pub const NO_HOOK: u32 = u32::MAX;
+/// [`Stack::process`] of stacks whose addresses are the kernel's own.
+pub const KERNEL_STACK: u32 = u32::MAX;
+
+/// What kernel mode saw allocated.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u32)]
+pub enum KernelEvent {
+    /// By the page allocator.
+    Pages = 0,
+    /// By size.
+    Kmalloc = 1,
+    /// From a cache of objects of one type.
+    Cache = 2,
+}
+
 /// A stack as the kernel side stored it.
 #[repr(C)]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Stack {
     /// Frames used in `address`.
     pub length: u32,
-    /// The [`ProcessNumber`] of the process whose mappings give the addresses a meaning.
+    /// The [`ProcessNumber`] of the process whose mappings give the addresses a meaning, or [`KERNEL_STACK`].
     pub process: u32,
-    /// Number of the hooked function that was called.
+    /// Heap mode: number of the hooked function that was called. Kernel mode: a [`KernelEvent`]. Else [`NO_HOOK`].
     pub hook: u32,
     /// A [`WalkEnd`].
     pub end: u8,
+    /// 1: the innermost frame was interrupted where it is, and is no return address.
+    pub interrupted: u8,
     /// Always 0.
-    pub pad: [u8; 3],
-    /// Innermost first; all but the interrupted frame of a signal are return addresses.
+    pub pad: [u8; 2],
+    /// Innermost first; all are return addresses, but a signal's frame and an interrupted one.
     pub address: [u64; MAX_FRAMES],
 }
 
@@ -383,6 +407,9 @@ ledger! {
     UnreadableOut = 21, "unreadableOut";
     UnsampledAllocations = 22, "unsampledAllocations";
     StreamLost = 23, "streamLost";
+    FreesLost = 24, "freesLost";
+    Reclaimable = 25, "reclaimable";
+    OwnEvents = 26, "ownEvents";
 }
 
 /// Length of the ledger in the kernel; the numbers above [`Ledger::ALL`] are kept free.

@@ -8,8 +8,9 @@ use std::{
 
 use leakhound_ebpf::abi::{
     Amounts, Block, BlockKey, CERTAIN, Cfa, CounterKey, Counters, Effort, EffortKind, EndedBlock,
-    LEDGER_LENGTH, Ledger, MAX_FRAMES, MAX_MAPPINGS, MAX_PROCESSES, Mapping, News, Operation, Process,
-    ProcessNews, ProcessNumber, Row, SAMPLE_SHIFTS, Shape, Stack, VARIANCE_UNIT, WEIGHT_ONE, WalkEnd,
+    KERNEL_STACK, KernelEvent, LEDGER_LENGTH, Ledger, MAX_FRAMES, MAX_MAPPINGS, MAX_PROCESSES, Mapping,
+    NO_HOOK, News, Operation, Process, ProcessNews, ProcessNumber, Row, SAMPLE_SHIFTS, Shape, Stack,
+    VARIANCE_UNIT, WEIGHT_ONE, WalkEnd,
 };
 
 macro_rules! compare {
@@ -40,7 +41,7 @@ fn both_sides_agree_on_structures_and_numbers() {
     );
     compare!(text, ProcessNews = "process_news" { what, number });
     compare!(text, Effort = "effort" { runs, timed, timed_ns });
-    compare!(text, Stack = "stack" { length, process, hook, end, pad, address });
+    compare!(text, Stack = "stack" { length, process, hook, end, interrupted, pad, address });
     compare!(text, Mapping = "mapping" { start, end, bias, first_page, page_count });
     compare!(text, Process = "process" { mapping_count, pad, mapping });
 
@@ -71,6 +72,11 @@ fn both_sides_agree_on_structures_and_numbers() {
         ("EFFORT_FREE + EFFORT_STEPPED", EffortKind::SteppedFree as u64),
         ("EFFORT_RETURN", EffortKind::Return as u64),
         ("PROCESS_SLOT(0x780056)", ProcessNumber::new(0x56, 0x78).slot().into()),
+        ("LEDGER_FREES_LOST", Ledger::FreesLost as u64),
+        ("LEDGER_OWN_EVENTS", Ledger::OwnEvents as u64),
+        ("NO_HOOK", NO_HOOK.into()),
+        ("KERNEL_STACK", KERNEL_STACK.into()),
+        ("KERNEL_CACHE", KernelEvent::Cache as u64),
     ];
     for (name, value) in numbers {
         let _ = writeln!(text, "_Static_assert({name} == {value}, \"{name}\");");

@@ -81,6 +81,7 @@ mod tests {
             btf: true,
             missing: vec![],
             rungs: vec![(Rung::Session, Err("no kfunc".into())), (Rung::PerfEvent, Ok(()))],
+            modes: vec![],
         }
     }
 

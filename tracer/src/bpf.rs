@@ -4,9 +4,13 @@
 //! maps, and loaded by hand. Links are never pinned: they end with the process that holds them, however it ends.
 
 mod batch;
+mod kprobe;
 mod object;
 mod syscall;
+mod tracepoint;
 
 pub use batch::{BatchError, read_all};
+pub use kprobe::Kprobe;
 pub use object::{Object, ObjectError, Sizes};
 pub use syscall::{AttachType, Link, LinkError, Program, ProgramError, Site, link_uprobes};
+pub use tracepoint::{OnTracepoint, TracepointError, Tracepoints};

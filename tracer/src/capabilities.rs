@@ -1,11 +1,15 @@
 //! What this kernel and these privileges allow: the only place that asks.
 
-use std::{fs, path::Path};
+use std::path::Path;
 
 use rustix::thread::{CapabilitySet, capabilities};
 
+use leakhound_report::recording::Mode;
+
 use crate::{
     causes::with_causes,
+    growth, kernel_memory,
+    kernel_symbols::KernelSymbols,
     rung::{Rung, prove},
 };
 
@@ -22,6 +26,8 @@ pub struct Capabilities {
     pub missing: Vec<(&'static str, &'static str)>,
     /// Every way of attaching, and why it does not work, when it does not.
     pub rungs: Vec<(Rung, Result<(), String>)>,
+    /// Modes that do without probes in a program, as far as they were asked about, and why one does not work.
+    pub modes: Vec<(Mode, Result<(), String>)>,
 }
 
 /// Needed for any investigation; CAP_SYS_ADMIN stands for the first two, as it did before kernel 5.8.
@@ -54,7 +60,22 @@ impl Capabilities {
             btf,
             missing,
             rungs,
+            modes: Vec::new(),
         }
+    }
+
+    /// Tries modes out that do without probes in a program; heap mode works by the rungs.
+    #[must_use]
+    pub fn with_modes(mut self, modes: &[Mode]) -> Self {
+        for mode in modes {
+            let result = match mode {
+                Mode::Heap => continue,
+                Mode::Growth => growth::prove().map_err(|error| with_causes(&error)),
+                Mode::Kernel => prove_kernel_mode(),
+            };
+            self.modes.push((*mode, result));
+        }
+        self
     }
 
     /// The best way of attaching that works.
@@ -67,6 +88,31 @@ impl Capabilities {
         if self.best_rung().is_some() {
             return None;
         }
+        let why = self.rungs.iter().find_map(|(_, result)| result.as_ref().err());
+        self.lack().or_else(|| {
+            Some(format!(
+                "no way of attaching probes works on kernel {}: {}: run `leakhound doctor` for the whole list",
+                self.kernel,
+                why.map_or("", |why| why.lines().next().unwrap_or_default())
+            ))
+        })
+    }
+
+    /// What keeps a mode from working here, in one sentence that says what to do; `None` when nothing does, or it was not
+    /// tried.
+    pub fn obstacle_to(&self, mode: Mode) -> Option<String> {
+        if mode == Mode::Heap {
+            return self.obstacle();
+        }
+        let (_, result) = self.modes.iter().find(|(tried, _)| *tried == mode)?;
+        let why = result.as_ref().err()?.lines().next().unwrap_or_default();
+        let name = if mode == Mode::Kernel { "kernel" } else { "growth" };
+        let what = || format!("{name} mode does not work on kernel {}: {why}", self.kernel);
+        Some(self.lack().unwrap_or_else(what))
+    }
+
+    /// What nothing works without.
+    fn lack(&self) -> Option<String> {
         if !self.missing.is_empty() {
             let names: Vec<&str> = self.missing.iter().map(|(name, _)| *name).collect();
             return Some(format!(
@@ -80,12 +126,7 @@ impl Capabilities {
                 self.kernel
             ));
         }
-        let why = self.rungs.iter().find_map(|(_, result)| result.as_ref().err());
-        Some(format!(
-            "no way of attaching probes works on kernel {}: {}: run `leakhound doctor` for the whole list",
-            self.kernel,
-            why.map_or("", |why| why.lines().next().unwrap_or_default())
-        ))
+        None
     }
 }
 
@@ -102,10 +143,10 @@ fn missing() -> Vec<(&'static str, &'static str)> {
         .collect()
 }
 
-/// Whether unprivileged users may read kernel addresses; kernel stacks have no names otherwise.
-pub fn kernel_addresses_are_hidden() -> bool {
-    fs::read_to_string("/proc/sys/kernel/kptr_restrict").is_ok_and(|value| value.trim() != "0")
-        && !capabilities(None).is_ok_and(|sets| sets.effective.contains(CapabilitySet::SYSLOG))
+/// Names first: without them the rest is of no use.
+fn prove_kernel_mode() -> Result<(), String> {
+    KernelSymbols::read().map_err(|error| with_causes(&error))?;
+    kernel_memory::prove().map_err(|error| with_causes(&error))
 }
 
 #[cfg(test)]
@@ -119,6 +160,7 @@ mod tests {
             btf: true,
             missing: vec![],
             rungs: vec![],
+            modes: vec![],
         }
     }
 
@@ -133,5 +175,18 @@ mod tests {
         assert!(here.obstacle().unwrap().contains("CAP_BPF"));
         here.rungs.push((Rung::PerfEvent, Ok(())));
         assert_eq!(here.obstacle(), None);
+    }
+
+    #[test]
+    fn a_mode_is_not_kept_by_what_only_another_needs() {
+        let mut here = on("6.1.0");
+        here.rungs = vec![(Rung::PerfEvent, Err("no uprobes".into()))];
+        here.modes = vec![(Mode::Growth, Ok(())), (Mode::Kernel, Err("no tracepoint kmalloc\nmore".into()))];
+        assert!(here.obstacle_to(Mode::Heap).is_some());
+        assert_eq!(here.obstacle_to(Mode::Growth), None);
+        let obstacle = here.obstacle_to(Mode::Kernel).unwrap();
+        assert_eq!(obstacle, "kernel mode does not work on kernel 6.1.0: no tracepoint kmalloc");
+        here.missing = vec![("CAP_BPF", "")];
+        assert!(here.obstacle_to(Mode::Kernel).unwrap().contains("CAP_BPF"));
     }
 }

@@ -9,8 +9,10 @@
 
 mod ending;
 mod flow;
+mod growth;
 mod header;
 mod heap;
+mod kernel;
 mod leaving;
 mod ledger;
 mod pace;
@@ -31,6 +33,7 @@ use crate::{
     budget::Budget,
     capabilities::Capabilities,
     kernel_side::KernelSideError,
+    kernel_symbols::KernelSymbolsError,
     launch::{LaunchError, Launched},
     locate::{LocateError, Target},
     rung::RungError,
@@ -96,7 +99,7 @@ pub struct Plan<'a> {
 pub enum InvestigationError {
     /// None of the target's files has an allocator we know.
     #[error(
-        "no known allocator in {looked_at}: what a program allocates by means of its own cannot be followed by its functions. Growth mode (page faults) will be able to; this version has heap mode only"
+        "no known allocator in {looked_at}: what a program allocates by means of its own cannot be followed by its functions; use --mode growth, which watches its memory grow from outside"
     )]
     NoAllocator {
         /// The files.
@@ -121,6 +124,12 @@ pub enum InvestigationError {
     /// The program we started.
     #[error(transparent)]
     Launch(#[from] LaunchError),
+    /// Names of the kernel's functions.
+    #[error(transparent)]
+    KernelSymbols(#[from] KernelSymbolsError),
+    /// A mode that needs processes, without any.
+    #[error("only kernel mode can watch the whole machine: name a process, a container or a command")]
+    NoProcesses,
     /// The kernel side.
     #[error(transparent)]
     KernelSide(#[from] KernelSideError),

@@ -1,7 +1,11 @@
 //! What every mode keeps in the kernel, as Rust sees it: counters by stack and cohort, the stacks, the live blocks, the
 //! processes' mappings, and the ledger.
 
-use std::{collections::BTreeMap, os::fd::BorrowedFd, time::Duration};
+use std::{
+    collections::BTreeMap,
+    os::{fd::BorrowedFd, unix::fs::MetadataExt},
+    time::Duration,
+};
 
 use aya::maps::{Array, HashMap, Map, MapData, MapError, PerCpuArray};
 use leakhound_ebpf::abi::{Block, BlockKey, CounterKey, Counters, Ledger, Process, ProcessNumber, Stack};
@@ -9,7 +13,7 @@ use rustix::time::{ClockId, clock_gettime};
 use thiserror::Error;
 
 use crate::{
-    bpf::{BatchError, Object, ObjectError, read_all},
+    bpf::{BatchError, Object, ObjectError, TracepointError, read_all},
     rung::RungError,
     settings::{COHORTS, Capacity},
     unwind_maps::UnwindMapsError,
@@ -55,6 +59,29 @@ pub enum KernelSideError {
     /// Reading all entries.
     #[error(transparent)]
     Batch(#[from] BatchError),
+    /// Attaching to tracepoints.
+    #[error(transparent)]
+    Tracepoint(#[from] TracepointError),
+    /// The self-test's programs went on but did not see what happened.
+    #[error("programs were attached, but of {made} {what} saw {seen} coming and {gone} going")]
+    Blind {
+        /// Of what.
+        what: &'static str,
+        /// How many there were.
+        made: u64,
+        /// How many were seen coming.
+        seen: u64,
+        /// How many were seen going.
+        gone: u64,
+    },
+    /// The self-test could not do what it wanted to see.
+    #[error("the self-test cannot run")]
+    SelfTest(#[source] std::io::Error),
+}
+
+impl Constants {
+    /// For a look at ourselves.
+    pub(crate) const SELF_TEST: Self = Self { cohort: Duration::from_secs(3600), min_size: 0 };
 }
 
 impl KernelSide {
@@ -85,6 +112,20 @@ impl KernelSide {
         let map = self.map_mut("processes")?;
         let error = |source| KernelSideError::Map { name: "processes", source };
         Array::<_, Process>::try_from(map).and_then(|mut map| map.set(slot, process, 0)).map_err(error)
+    }
+
+    /// Counts what a process does from now on for its number, where programs see the whole machine; `None` ends that.
+    pub fn set_target(&mut self, pid: u32, process: Option<ProcessNumber>) -> Result<(), KernelSideError> {
+        let map = self.map_mut("targets")?;
+        let error = |source| KernelSideError::Map { name: "targets", source };
+        let mut map: HashMap<&mut MapData, u32, u32> = HashMap::try_from(map).map_err(error)?;
+        match process {
+            Some(process) => map.insert(pid, process.raw(), 0).map_err(error),
+            None => match map.remove(&pid) {
+                Err(MapError::KeyNotFound) => Ok(()),
+                other => other.map_err(error),
+            },
+        }
     }
 
     /// All counters.
@@ -144,6 +185,14 @@ impl KernelSide {
         Ok(())
     }
 
+    /// By stack, how many of its blocks were freed unseen; heap mode does not tell.
+    pub fn missed(&self) -> Result<Vec<(u64, u64)>, KernelSideError> {
+        match self.object.map("missed") {
+            Ok(map) => Ok(read_all(map)?),
+            Err(_not_in_this_mode) => Ok(Vec::new()),
+        }
+    }
+
     /// The kernel's ledger so far.
     pub fn ledger(&self) -> Result<BTreeMap<Ledger, u64>, KernelSideError> {
         let error = |source| KernelSideError::Map { name: "ledger", source };
@@ -163,6 +212,18 @@ impl KernelSide {
     /// One of its maps, to be written.
     pub fn map_mut(&mut self, name: &'static str) -> Result<&mut Map, KernelSideError> {
         self.object.aya.map_mut(name).ok_or_else(|| missing(name))
+    }
+
+    /// What a self-test made at least so many of must have been seen coming, and half of it going: the kernel is in no hurry
+    /// to give back what lies in its per-CPU lists.
+    pub(crate) fn expect(&self, what: &'static str, made: u64) -> Result<(), KernelSideError> {
+        let counters = self.counters()?;
+        let seen = counters.iter().map(|(_, one)| one.allocated.count).sum();
+        let gone = counters.iter().map(|(_, one)| one.freed.count).sum();
+        match seen >= made && gone >= made / 2 {
+            true => Ok(()),
+            false => Err(KernelSideError::Blind { what, made, seen, gone }),
+        }
     }
 
     fn descriptor(&self, name: &'static str) -> Result<BorrowedFd<'_>, KernelSideError> {
@@ -194,7 +255,7 @@ fn load_object(
             ("blocks", capacity.blocks),
             ("counters", capacity.counters),
             ("stacks", capacity.stacks),
-            ("rows", capacity.rows.max(1)),
+            ("rows", capacity.rows.max(1)), // kernel mode has no such maps, which is fine
             ("pages", capacity.pages.max(1)),
         ],
     )
@@ -221,6 +282,15 @@ fn is_out_of_memory(error: &aya::EbpfError) -> bool {
 
 fn missing(name: &'static str) -> KernelSideError {
     KernelSideError::Object(ObjectError::Missing(name.into()))
+}
+
+/// The inode number of our own pid namespace, in which we know processes by number; 0 when it is the initial one, whose numbers
+/// programs see at once.
+pub(crate) fn pid_namespace() -> u32 {
+    /// PROC_PID_INIT_INO of the kernel's include/linux/proc_ns.h.
+    const INITIAL: u64 = 0xefff_fffc;
+    let inode = std::fs::metadata("/proc/self/ns/pid").map_or(INITIAL, |namespace| namespace.ino());
+    if inode == INITIAL { 0 } else { u32::try_from(inode).unwrap_or(0) }
 }
 
 /// `CLOCK_MONOTONIC`, the clock of `bpf_ktime_get_ns`.

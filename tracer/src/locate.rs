@@ -26,6 +26,8 @@ pub enum Target {
     Container(String),
     /// Processes of a cgroup.
     Group(Group),
+    /// Nobody in particular: what the kernel does for everybody.
+    Machine,
 }
 
 /// A target has no processes that could be watched.
@@ -78,6 +80,7 @@ impl Target {
                 let inside = container::memberships().into_iter().filter(|(_, ids)| ids.contains(id));
                 inside.map(|(pid, _)| pid).collect()
             }
+            Self::Machine => return Ok((Vec::new(), 0)),
             Self::Group(group) => group::pids(&group.folder).map_err(|_vanished| LocateError::Gone)?,
         };
         let found = pids.into_iter().map(ProcessId::find);
@@ -95,7 +98,7 @@ impl Target {
     pub fn memory(&self, first: Option<ProcessId>) -> Option<CgroupMemory> {
         match self {
             Self::Group(group) => folder_memory(&group.folder),
-            Self::Process(_) | Self::Tree(_) | Self::Container(_) => cgroup_memory(first?),
+            Self::Process(_) | Self::Tree(_) | Self::Container(_) | Self::Machine => cgroup_memory(first?),
         }
     }
 
@@ -104,7 +107,7 @@ impl Target {
         match self {
             Self::Group(Group { choice: Choice::First, .. }) => 1,
             Self::Group(group) => group.most.clamp(1, MAX_PROCESSES),
-            Self::Process(_) | Self::Tree(_) | Self::Container(_) => MAX_PROCESSES,
+            Self::Process(_) | Self::Tree(_) | Self::Container(_) | Self::Machine => MAX_PROCESSES,
         }
     }
 }

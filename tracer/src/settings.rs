@@ -32,6 +32,11 @@ impl Default for Capacity {
     }
 }
 
+impl Capacity {
+    /// For a look at ourselves.
+    pub(crate) const SELF_TEST: Self = Self { blocks: 4096, counters: 1024, stacks: 256, rows: 1, pages: 1 };
+}
+
 /// What a user may choose about an investigation.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Settings {

@@ -1,13 +1,19 @@
 //! The stacks of a recording: from addresses in a process to numbered, symbolized, written-once stacks.
 
-use std::collections::{BTreeMap, HashMap};
+mod kernel;
 
-use leakhound_ebpf::abi::{self, ProcessNumber, WalkEnd};
+use std::{
+    collections::{BTreeMap, HashMap, HashSet},
+    iter,
+};
+
+use leakhound_ebpf::abi::{self, KernelEvent, ProcessNumber, WalkEnd};
 use leakhound_report::recording::{Frame, Stack};
 
 use crate::{
     allocator::hook_name,
     followed::Followed,
+    kernel_symbols::KernelSymbols,
     modules::Modules,
     symbolize::{Symbolizer, plumbing},
 };
@@ -25,6 +31,8 @@ pub struct Stacks {
     by_places: HashMap<(u32, Vec<Place>), u32>,
     names: HashMap<Place, Vec<Frame>>,
     next: u32,
+    /// Kernel stacks by which the slab allocator takes pages: what becomes of these is counted as objects.
+    refills: HashSet<u64>,
     /// Whose live blocks vanish with a process.
     by_process: HashMap<ProcessNumber, Vec<u64>>,
 }
@@ -33,6 +41,16 @@ pub struct Stacks {
 pub type Raw = (u64, Option<abi::Stack>);
 
 impl Stacks {
+    /// Whether a hash was seen already.
+    pub fn knows(&self, hash: u64) -> bool {
+        self.by_hash.contains_key(&hash) || self.refills.contains(&hash)
+    }
+
+    /// Whether by this stack the slab allocator takes pages, so that its bytes are counted elsewhere.
+    pub fn is_refill(&self, hash: u64) -> bool {
+        self.refills.contains(&hash)
+    }
+
     /// The number of a hash already seen.
     pub fn id(&self, hash: u64) -> Option<u32> {
         self.by_hash.get(&hash).copied()
@@ -84,6 +102,40 @@ impl Stacks {
         new
     }
 
+    /// The same for stacks of the kernel.
+    pub fn add_kernel(&mut self, raw: &[Raw], symbols: &mut KernelSymbols) -> Vec<Stack> {
+        let mut addresses: Vec<u64> =
+            raw.iter().flat_map(|(_, stack)| kernel::callers(stack.as_ref())).collect();
+        addresses.sort_unstable();
+        addresses.dedup();
+        let names = symbols.frames(&addresses);
+
+        let mut new = Vec::new();
+        for (hash, stack) in raw {
+            let callers = kernel::callers(stack.as_ref());
+            let frames = callers.iter().filter_map(|address| names.get(address)).cloned();
+            let mut frames: Vec<Frame> = frames.skip_while(kernel::is_tracing).collect();
+            if stack.is_some_and(|stack| stack.hook == KernelEvent::Pages as u32)
+                && kernel::is_refill(&frames)
+            {
+                self.refills.insert(*hash);
+                continue;
+            }
+            let hook = stack.map_or(u32::MAX, |stack| stack.hook);
+            let places = frames.iter().map(|frame| (frame.module, frame.address)).collect();
+            let id = *self.by_places.entry((hook, places)).or_insert_with(|| {
+                let id = self.next;
+                self.next += 1;
+                plumbing::mark_kernel(&mut frames);
+                let cut_short = cut_short(stack.map(|stack| stack.end));
+                new.push(Stack { id, frames: std::mem::take(&mut frames), cut_short });
+                id
+            });
+            self.by_hash.insert(*hash, id);
+        }
+        new
+    }
+
     fn name_places<'a>(
         &mut self,
         places: impl Iterator<Item = &'a Place>,
@@ -114,15 +166,17 @@ impl Stacks {
     }
 }
 
-/// Where each frame lies. All but the interrupted frame of a signal are return addresses, which point behind the call:
-/// one less is inside it, so that the line is the call's own.
+/// Where each frame lies. All but an interrupted one are return addresses, which point behind the call: one less is inside it,
+/// so that the line is the call's own.
 fn places(stack: &abi::Stack, processes: &HashMap<ProcessNumber, &Followed>) -> Vec<Place> {
     let length = (stack.length as usize).min(stack.address.len());
     let process = processes.get(&ProcessNumber::from_raw(stack.process));
+    let first = u64::from(stack.interrupted == 0);
     stack.address[..length]
         .iter()
-        .map(|address| {
-            let call = address.saturating_sub(1);
+        .zip(iter::once(first).chain(iter::repeat(1)))
+        .map(|(address, behind)| {
+            let call = address.saturating_sub(behind);
             process
                 .and_then(|process| process.place(call))
                 .map_or((None, *address), |(module, at)| (Some(module), at))

@@ -3,15 +3,16 @@
 
 use std::{
     ffi::{CStr, CString, c_char},
-    io, mem,
-    os::fd::{AsRawFd, FromRawFd, OwnedFd},
+    io,
+    mem::{self, MaybeUninit},
+    os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd},
     path::{Path, PathBuf},
     ptr,
 };
 
 use aya_obj::{
     Function,
-    generated::{bpf_attr, bpf_cmd, bpf_insn, bpf_prog_type},
+    generated::{bpf_attr, bpf_cmd, bpf_insn, bpf_prog_info, bpf_prog_type},
 };
 use thiserror::Error;
 
@@ -63,7 +64,8 @@ pub enum LinkError {
     },
 }
 
-fn verifier_tail(log: &str) -> String {
+/// The last lines of what the verifier said, which name the reason.
+pub(super) fn verifier_tail(log: &str) -> String {
     let lines: Vec<&str> = log.lines().collect();
     let tail = &lines[lines.len().saturating_sub(3)..];
     if tail.is_empty() { String::new() } else { format!(" (its verifier: {})", tail.join(" | ")) }
@@ -155,6 +157,29 @@ fn try_load_program(
     load.func_info_rec_size = count(function.func_info_rec_size);
     load.func_info_cnt = count(function.func_info.len());
     descriptor(bpf(bpf_cmd::BPF_PROG_LOAD, &mut attr)?).map(Program)
+}
+
+/// Has the kernel measure how long programs run, all of the machine's, until the descriptor is closed; kernel 5.8.
+pub(super) fn measure_run_time() -> io::Result<OwnedFd> {
+    const BPF_STATS_RUN_TIME: u32 = 0;
+    let mut attr = attribute();
+    attr.enable_stats.type_ = BPF_STATS_RUN_TIME;
+    descriptor(bpf(bpf_cmd::BPF_ENABLE_STATS, &mut attr)?)
+}
+
+/// What the kernel knows about a program: how often it was not run because it was running already on that CPU, and for how
+/// long it ran while that was measured.
+pub(super) fn program_info(program: RawFd) -> io::Result<bpf_prog_info> {
+    let mut info = MaybeUninit::<bpf_prog_info>::zeroed();
+    let mut attr = attribute();
+    // SAFETY: writing integer-only members of a zeroed union.
+    let get = unsafe { &mut attr.info };
+    get.bpf_fd = program.cast_unsigned();
+    get.info_len = count(mem::size_of::<bpf_prog_info>());
+    get.info = info.as_mut_ptr() as u64;
+    bpf(bpf_cmd::BPF_OBJ_GET_INFO_BY_FD, &mut attr)?;
+    // SAFETY: a struct of integers, zeroed and then written by the kernel as far as it knows its fields.
+    Ok(unsafe { info.assume_init() })
 }
 
 /// A probe to put on: where in the file, and what the program will read as its cookie.

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use leakhound_ebpf::abi::Ledger;
-use leakhound_report::recording::{End, EventKind, Overhead, Record};
+use leakhound_report::recording::{Block, End, EventKind, Overhead, Record};
 
 use super::{InvestigationError, flow::Run, header::nanoseconds, processor::Reading, wait::wait_until};
 use crate::blocks;
@@ -41,10 +41,7 @@ impl Run<'_> {
             self.pause(AFTERWARDS);
             self.cores.after = without.until(&self.read_processors());
         }
-        let largest = self.tally.largest(blocks::STACKS);
-        let pids = self.processes.iter().map(|(process, _)| (process.number, process.id.pid)).collect();
-        let (side, wanted) = (self.watch.side(), self.settings.blocks_per_stack);
-        let blocks = blocks::oldest(side, &self.stacks, &largest, &pids, wanted)?;
+        let blocks = self.oldest_blocks()?;
         let (let_go_ns, detach_took) = self.let_go.unwrap_or_default();
         let time_ns = let_go_ns.max(self.last_snapshot_ns);
         let end = End {
@@ -72,6 +69,16 @@ impl Run<'_> {
         let lost = side.ledger()?.get(&Ledger::StreamLost).copied().unwrap_or(0);
         stream.finish(side.blocks()?, lost)?;
         Ok(())
+    }
+
+    fn oldest_blocks(&self) -> Result<Vec<Block>, InvestigationError> {
+        if !self.watch.lists_blocks() {
+            return Ok(Vec::new());
+        }
+        let largest = self.tally.largest(blocks::STACKS);
+        let pids = self.processes.iter().map(|(process, _)| (process.number, process.id.pid)).collect();
+        let (side, wanted) = (self.watch.side(), self.settings.blocks_per_stack);
+        Ok(blocks::oldest(side, &self.stacks, &largest, &pids, wanted)?)
     }
 
     /// The target's processor time now.

@@ -7,7 +7,7 @@ use std::{
 };
 
 use leakhound_ebpf::abi::ProcessNumber;
-use leakhound_report::recording::{EventKind, Record};
+use leakhound_report::recording::{EventKind, Mode, Record};
 
 use super::{
     InvestigationError, Observer, Plan, Progress, Subject,
@@ -79,7 +79,7 @@ pub fn investigate<'a>(
     plan: &'a Plan<'a>,
     observer: Observer<'a>,
 ) -> Result<(), InvestigationError> {
-    if let Some(obstacle) = plan.capabilities.obstacle() {
+    if let Some(obstacle) = plan.capabilities.obstacle_to(plan.settings.mode) {
         return Err(InvestigationError::Obstacle(obstacle));
     }
     let (target, mut launched) = match subject {
@@ -100,14 +100,12 @@ impl<'a> Run<'a> {
         let (ids, more) = target.processes()?;
         let first_look = Reading::take(ids.iter().copied());
         let mut modules = Modules::new(settings.debug_dirs.clone());
-        let looked_at = ids
-            .iter()
-            .filter(|id| Followed::new(**id, ProcessNumber::default()).remap(&mut modules).is_ok())
-            .count();
-        if looked_at == 0 {
-            return Err(InvestigationError::Gone);
+        match (settings.mode, target == Target::Machine) {
+            (Mode::Kernel, _) => {}
+            (_, true) => return Err(InvestigationError::NoProcesses),
+            (_, false) => look_at(&ids, &mut modules)?,
         }
-        let mut watch = watch::open(plan, &ids, &modules)?;
+        let mut watch = watch::open(plan, &target, &ids, &modules)?;
         let stream = match &settings.block_log {
             Some(path) => {
                 let ring = watch.take_stream().ok_or(InvestigationError::NoBlocks)?;
@@ -161,15 +159,14 @@ impl<'a> Run<'a> {
             functions += run.follow(id)?.unwrap_or(0);
         }
         run.attach_took = began.elapsed();
-        if run.processes.is_empty() {
-            return Err(InvestigationError::Gone);
-        }
-        let (processes, how) = (run.processes.len(), run.watch.attached_by());
-        run.event(
-            EventKind::Attached,
-            None,
-            format!("{functions} functions in {processes} processes by {how}"),
-        )?;
+        let how = run.watch.attached_by();
+        let detail = match (functions, run.processes.len()) {
+            (_, 0) if run.target == Target::Machine => format!("the whole machine by {how}"),
+            (_, 0) => return Err(InvestigationError::Gone),
+            (0, processes) => format!("{processes} processes by {how}"),
+            (_, processes) => format!("{functions} functions in {processes} processes by {how}"),
+        };
+        run.event(EventKind::Attached, None, detail)?;
         Ok(run)
     }
 
@@ -248,12 +245,13 @@ impl<'a> Run<'a> {
             return Ok(None);
         };
         let mut process = Followed::new(id, number);
-        let new = match process.remap(&mut self.modules) {
-            Ok(Some(new)) if id.is_alive() => new,
-            _ => {
-                self.slots.give_back(number);
-                return Ok(None);
-            }
+        let new = match self.watch.walks_programs() {
+            false => Some(Vec::new()),
+            true => process.remap(&mut self.modules).ok().flatten(),
+        };
+        let Some(new) = new.filter(|_| id.is_alive()) else {
+            self.slots.give_back(number);
+            return Ok(None);
         };
         if let Some(stream) = &self.stream {
             stream.process(number, id.pid);
@@ -302,4 +300,11 @@ impl<'a> Run<'a> {
     pub(super) fn record(&mut self, record: &Record) -> Result<(), InvestigationError> {
         (self.observer.record)(record).map_err(InvestigationError::Sink)
     }
+}
+
+/// Opens what the processes have mapped, so that tables can be sized; all may be gone already.
+fn look_at(ids: &[ProcessId], modules: &mut Modules) -> Result<(), InvestigationError> {
+    let seen =
+        ids.iter().filter(|id| Followed::new(**id, ProcessNumber::default()).remap(modules).is_ok()).count();
+    if seen == 0 { Err(InvestigationError::Gone) } else { Ok(()) }
 }

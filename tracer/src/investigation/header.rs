@@ -24,7 +24,7 @@ pub(super) fn header(
         started_unix_ms: now.and_then(|now| u64::try_from(now.as_millis()).ok()),
         target: recording::Target {
             pids: ids.iter().map(|id| id.pid).collect(),
-            command: first.map(|id| id.command()).unwrap_or_default(),
+            command: first.map_or_else(machine, |id| id.command()),
             container: plan.container.clone(),
             memory_limit_bytes: target.memory(first.copied()).and_then(|memory| memory.limit),
             ..recording::Target::default()
@@ -45,6 +45,11 @@ pub(super) fn header(
         allocators: watch.allocators(modules),
         ..Header::default()
     }
+}
+
+/// What stands for a command when the whole machine is watched.
+fn machine() -> String {
+    format!("the kernel of {}", rustix::system::uname().nodename().to_string_lossy())
 }
 
 /// As recordings hold it.

@@ -113,6 +113,15 @@ impl Watch for HeapWatch {
         Ok(Following { functions: process.probes.sites() - before, mappings_left_out })
     }
 
+    fn lists_blocks(&self) -> bool {
+        true
+    }
+
+    /// Its probes went with it.
+    fn release(&mut self, _process: &Followed) -> Result<(), InvestigationError> {
+        Ok(())
+    }
+
     /// All allocating functions first: a block whose free nobody sees would stay live for ever.
     fn detach(&mut self, processes: &mut dyn Iterator<Item = &mut Followed>) {
         let mut freeing = Vec::new();

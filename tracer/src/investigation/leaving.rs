@@ -42,6 +42,9 @@ impl Run<'_> {
     /// A process is gone, or its program. Its counters are read once more, at the next snapshot.
     pub(super) fn leave(&mut self, mut process: Followed) {
         self.releaser.release(std::mem::take(&mut process.probes));
+        if let Err(error) = self.watch.release(&process) {
+            tracing::debug!(%error, "cannot stop watching a process that is gone");
+        }
         if let Some(forks) = &mut self.forks
             && let Err(error) = forks.forget(process.id.pid)
         {
@@ -61,7 +64,7 @@ impl Run<'_> {
             self.slots.give_back(process.number);
         }
         // looking at every block is dear, so they may take some of the room for a while
-        if self.stale_blocks > u64::from(self.settings.capacity.blocks / 8) {
+        if self.watch.lists_blocks() && self.stale_blocks > u64::from(self.settings.capacity.blocks / 8) {
             let present: HashSet<_> = self.processes.iter().map(|(process, _)| process.number).collect();
             self.watch.side_mut().forget_blocks(|process| !present.contains(&process))?;
             self.stale_blocks = 0;

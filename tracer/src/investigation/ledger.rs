@@ -19,6 +19,10 @@ pub(super) struct Own {
     pub(super) forks: u64,
     /// Processes that were followed later than at the start.
     pub(super) found_later: u64,
+    /// Programs that did not run because they were running already on that CPU: nested interrupts.
+    pub(super) nested_misses: u64,
+    /// Bytes of pages that the slab allocator took: they are counted as objects.
+    pub(super) slab_page_bytes: u64,
     /// Snapshots that began more than a tenth of the interval late.
     pub(super) late_snapshots: u64,
 }
@@ -53,6 +57,8 @@ pub(super) fn compose(kernel: &BTreeMap<Ledger, u64>, sum: Counters, own: &Own) 
         ("mappingsLeftOut", own.mappings_left_out),
         ("processesLeftOut", own.processes_left_out),
         ("childrenMissed", own.forks.saturating_sub(own.found_later)),
+        ("nestedMisses", own.nested_misses),
+        ("slabPageBytes", own.slab_page_bytes),
         ("lateSnapshots", own.late_snapshots),
     ];
     ledger.extend(computed.map(|(name, count)| (name.to_owned(), count)));
@@ -72,6 +78,9 @@ pub(super) fn events(ledger: &BTreeMap<String, u64>) -> u64 {
         Ledger::CountersFull,
         Ledger::WalksBusy,
         Ledger::ReturnsUnmatched,
+        Ledger::FreesLost,
+        Ledger::Reclaimable,
+        Ledger::OwnEvents,
     ];
     counted.iter().filter_map(|entry| ledger.get(entry.key())).sum()
 }

@@ -31,6 +31,9 @@ impl Run<'_> {
         if program.is_some() && program != process.program {
             return self.follow_exec(index);
         }
+        if !self.watch.walks_programs() {
+            return Ok(());
+        }
         let Ok(Some(new)) = process.remap(&mut self.modules) else { return Ok(()) };
         match self.attach(index, &new) {
             Ok(0) => Ok(()),

@@ -12,10 +12,18 @@ impl Run<'_> {
     pub(super) fn snapshot(&mut self) -> Result<(), InvestigationError> {
         let time_ns = self.time_ns();
         self.last_snapshot_ns = time_ns;
-        let reading = self.watch.side().counters()?;
+        let mut reading = self.watch.side().counters()?;
+        // at once: naming new stacks can take a while, and memory is compared with these counters
+        let ids: Vec<ProcessId> = self.processes.iter().map(|(process, _)| process.id).collect();
+        let processes = ids.iter().filter_map(|id| accounting::account(*id)).collect();
+        let cgroup = self.target.memory(ids.first().copied());
         self.record_new_stacks(reading.iter().map(|(key, _)| key.stack))?;
-        let numbers = &self.stacks;
-        self.tally.take_in(&reading, |hash| numbers.id(hash).unwrap_or(u32::MAX));
+        let stacks = &self.stacks;
+        let refills = reading.extract_if(.., |(key, _)| stacks.is_refill(key.stack));
+        self.own.slab_page_bytes = refills.map(|(_, counters)| counters.allocated.bytes).sum();
+        let missed = self.watch.side().missed()?;
+        self.tally.note_missed(&missed, |hash| stacks.id(hash));
+        self.tally.take_in(&reading, |hash| stacks.id(hash).unwrap_or(u32::MAX));
         self.bury()?;
         let changed = self.tally.changes();
         if let Some(forks) = &self.forks {
@@ -23,13 +31,15 @@ impl Run<'_> {
         }
         self.own.modules = self.modules.losses;
         self.own.symbols = self.symbolizer.stats;
+        self.own.nested_misses = self.watch.nested_misses();
         let ledger = ledger::compose(&self.watch.side().ledger()?, self.tally.sum(), &self.own);
-        self.note_progress(ledger::events(&ledger), time_ns);
-        let ids: Vec<ProcessId> = self.processes.iter().map(|(process, _)| process.id).collect();
+        let events = ledger::events(&ledger);
+        self.watch.note_events(events);
+        self.note_progress(events, time_ns);
         let snapshot = Snapshot {
             time_ns,
-            processes: ids.iter().filter_map(|id| accounting::account(*id)).collect(),
-            cgroup_bytes: self.target.memory(ids.first().copied()).map(|memory| memory.used),
+            processes,
+            cgroup_bytes: cgroup.map(|memory| memory.used),
             stacks: changed,
             ledger,
         };
@@ -40,13 +50,20 @@ impl Run<'_> {
         let mut new = Vec::new();
         let mut asked = HashSet::new();
         for hash in hashes {
-            if self.stacks.id(hash).is_none() && asked.insert(hash) {
+            if !self.stacks.knows(hash) && asked.insert(hash) {
                 new.push((hash, self.watch.side().stack(hash)?));
             }
         }
-        let followed = self.processes.iter().map(|(process, _)| process).chain(&self.leaving);
-        let stacks = self.stacks.add(&new, followed, &self.modules, &mut self.symbolizer);
-        let modules: Vec<_> = self.modules.records_from(self.modules_recorded).collect();
+        let first = self.modules_recorded;
+        let (stacks, modules): (_, Vec<_>) = if let Some(symbols) = self.watch.kernel_symbols() {
+            let stacks = self.stacks.add_kernel(&new, symbols);
+            self.symbolizer.stats.unnamed = symbols.unnamed();
+            (stacks, symbols.records_from(first).collect())
+        } else {
+            let followed = self.processes.iter().map(|(process, _)| process).chain(&self.leaving);
+            let stacks = self.stacks.add(&new, followed, &self.modules, &mut self.symbolizer);
+            (stacks, self.modules.records_from(first).collect())
+        };
         self.modules_recorded += modules.len();
         for module in modules {
             self.record(&Record::Module(module))?;

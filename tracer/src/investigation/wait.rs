@@ -61,8 +61,9 @@ pub(super) fn wait_until<'a>(
         if stop.load(Ordering::Relaxed) {
             return Woken::Stopped;
         }
-        let alive: Vec<&EndWatch> = watches().into_iter().filter(|watch| !watch.has_ended()).collect();
-        if alive.is_empty() {
+        let all = watches();
+        let alive: Vec<&EndWatch> = all.iter().copied().filter(|watch| !watch.has_ended()).collect();
+        if alive.is_empty() && !all.is_empty() {
             return Woken::AllEnded;
         }
         let rest = moment.saturating_duration_since(Instant::now());

@@ -5,10 +5,10 @@ use std::time::Duration;
 use aya::maps::{MapData, RingBuf};
 use leakhound_report::recording::{self, Mode};
 
-use super::{InvestigationError, Plan, heap::HeapWatch};
+use super::{InvestigationError, Plan, growth::GrowthWatch, heap::HeapWatch, kernel::KernelWatch};
 use crate::{
-    budget::Spending, followed::Followed, kernel_side::KernelSide, modules::Modules, process::ProcessId,
-    sampling::Period, settings::Capacity,
+    budget::Spending, followed::Followed, kernel_side::KernelSide, kernel_symbols::KernelSymbols,
+    locate::Target, modules::Modules, process::ProcessId, sampling::Period, settings::Capacity,
 };
 
 /// One mode at work. Its probes come off when it is dropped, and so do those that it left with a process when that is.
@@ -21,6 +21,9 @@ pub(super) trait Watch {
 
     /// Mean cost of one event to the target in nanoseconds so far; 0 when nobody can tell.
     fn probe_ns(&self) -> f64;
+
+    /// How many events there have been so far: some modes measure what these cost.
+    fn note_events(&mut self, _events: u64) {}
 
     /// Where blocks come out as they end; `None` in modes that cannot tell.
     fn take_stream(&mut self) -> Option<RingBuf<MapData>> {
@@ -36,6 +39,26 @@ pub(super) trait Watch {
     /// Follows only a sample from now on, to cost less.
     fn sample(&mut self, _period: Period) -> Result<(), InvestigationError> {
         Ok(())
+    }
+
+    /// Whether it walks stacks of programs, so that it needs their files.
+    fn walks_programs(&self) -> bool {
+        true
+    }
+
+    /// The names of the kernel's functions, where its stacks are the kernel's.
+    fn kernel_symbols(&mut self) -> Option<&mut KernelSymbols> {
+        None
+    }
+
+    /// Whether its blocks are those of one process, by addresses that mean something to the program's author.
+    fn lists_blocks(&self) -> bool {
+        false
+    }
+
+    /// How often a program could not run because it was running already on that CPU.
+    fn nested_misses(&self) -> u64 {
+        0
     }
 
     /// Its counters, stacks, blocks and ledger.
@@ -56,6 +79,9 @@ pub(super) trait Watch {
         new: &[u32],
     ) -> Result<Following, InvestigationError>;
 
+    /// Lets go of a process that has ended or replaced its program.
+    fn release(&mut self, process: &Followed) -> Result<(), InvestigationError>;
+
     /// Takes all probes off. The kernel side can still be read.
     fn detach(&mut self, processes: &mut dyn Iterator<Item = &mut Followed>);
 }
@@ -69,18 +95,18 @@ pub(super) struct Following {
     pub(super) mappings_left_out: usize,
 }
 
-/// Sets up the kernel side of the mode asked for; nothing is attached yet. `ids` are the target's processes
-/// now, `modules` what they have mapped.
+/// Sets up the kernel side of the mode asked for; it follows nobody yet. `ids` are the target's processes now, `modules` what
+/// they have mapped.
 pub(super) fn open(
     plan: &Plan<'_>,
+    target: &Target,
     ids: &[ProcessId],
     modules: &Modules,
 ) -> Result<Box<dyn Watch>, InvestigationError> {
     Ok(match plan.settings.mode {
         Mode::Heap => Box::new(HeapWatch::open(plan, ids, modules)?),
-        Mode::Growth | Mode::Kernel => {
-            return Err(InvestigationError::Obstacle("this version has heap mode only".into()));
-        }
+        Mode::Growth => Box::new(GrowthWatch::open(plan, modules)?),
+        Mode::Kernel => Box::new(KernelWatch::open(plan, target)?),
     })
 }
 

@@ -71,7 +71,7 @@ fn a_stripped_static_program_through_its_debug_file() {
     assert!(
         error.contains("no known allocator")
             && error.contains("leak_stripped")
-            && error.contains("Growth mode"),
+            && error.contains("--mode growth"),
         "{error}"
     );
 }

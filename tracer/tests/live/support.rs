@@ -75,7 +75,7 @@ pub(crate) fn watch_with(
     stop: &AtomicBool,
     when_on: &mut dyn FnMut(),
 ) -> Result<Recording, InvestigationError> {
-    let capabilities = Capabilities::probe(settings.rung.is_some());
+    let capabilities = Capabilities::probe(settings.rung.is_some()).with_modes(&[settings.mode]);
     let plan = Plan { settings, capabilities: &capabilities, container: None };
     let mut records = Vec::new();
     let observer = Observer {
