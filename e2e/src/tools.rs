@@ -18,6 +18,8 @@ pub enum Tools {
     Containerd,
     /// The cluster's DNS.
     CoreDns,
+    /// A server that speaks S3, for reports in a bucket.
+    S3,
 }
 
 impl Tools {
@@ -30,6 +32,7 @@ impl Tools {
             Self::Helm => "helm",
             Self::Containerd => "containerd",
             Self::CoreDns => "coredns",
+            Self::S3 => "s3",
         }
     }
 
@@ -46,6 +49,7 @@ impl Tools {
             Self::Helm => &["helm"],
             Self::Containerd => &["containerd", "containerd-shim-runc-v2", "ctr"],
             Self::CoreDns => &["coredns"],
+            Self::S3 => &["versitygw"],
         }
     }
 

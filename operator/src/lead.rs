@@ -94,7 +94,6 @@ pub(crate) async fn lead(
         () = listed => {}
     }
     leading.send_replace(None);
-    realm.health.well(Part::Watches); // another replica may lead now, and we stand by
 }
 
 /// A watch that is kept in a store, without what nobody reads. The times of our own writes stay.

@@ -113,6 +113,7 @@ async fn reign(
         }
         leading.send_replace(None);
         realm.metrics.leads(false);
+        realm.health.well(Part::Watches); // another replica may lead now, and we stand by
     }
 }
 

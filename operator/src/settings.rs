@@ -13,7 +13,7 @@ use crate::{
 
 /// Reconciles LeakInvestigations, receives recordings, serves reports.
 #[derive(Debug, Clone, Parser)]
-#[command(name = "leakhound-operator", version)]
+#[command(name = "leakhound-operator", version, args_override_self = true)]
 pub(crate) struct Settings {
     /// Namespace of the operator, the agents and their probes
     #[arg(long, env = "POD_NAMESPACE", default_value = "leakhound-system")]

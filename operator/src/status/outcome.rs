@@ -11,7 +11,7 @@ use leakhound_crds::{
 use super::Facts;
 use crate::{
     queue::{Full, Turn, position},
-    refusal::{Reason, Refusal},
+    refusal::Refusal,
     stage::{End, EndReason, Stage},
 };
 
@@ -71,10 +71,7 @@ fn refused(facts: &Facts<'_>, refusal: &Refusal) -> Outcome {
          spec.startingDeadlineSeconds",
         refusal.message
     );
-    match refusal.reason {
-        Reason::NoAgentOnNode => over(false, Reason::NoAgentOnNode, &message),
-        _ => over(false, EndReason::DeadlineExceeded, &message),
-    }
+    over(false, refusal.reason, &message)
 }
 
 /// Until when the first probe must be on. Time under `spec.suspend` does not count.

@@ -113,7 +113,7 @@ fn what_may_come_right_is_waited_for_and_what_cannot_is_over() {
     assert_eq!(find(&waiting.status.conditions, "TargetsResolved").unwrap().reason, "PodNotFound");
     assert!(waiting.wake.unwrap() >= SignedDuration::from_secs(5), "{:?}", waiting.wake);
     let late = plan(&Observed { now: after(300), ..missing.after(&waiting) }, URL);
-    assert_eq!(reason(&late), "False DeadlineExceeded");
+    assert_eq!(reason(&late), "False PodNotFound");
     assert!(late.status.completion_time.is_some());
     assert_eq!(late.wake, None);
 
