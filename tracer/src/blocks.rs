@@ -25,16 +25,16 @@ pub fn oldest(
         return Ok(Vec::new());
     }
     let mut found: BTreeMap<u32, Vec<Block>> = wanted.iter().map(|stack| (*stack, Vec::new())).collect();
-    for (key, block) in side.blocks()? {
-        let Some(stack) = stacks.id(block.stack) else { continue };
-        let Some(list) = found.get_mut(&stack) else { continue };
+    side.each_block(|key, block| {
+        let list = stacks.id(block.stack).and_then(|stack| Some((stack, found.get_mut(&stack)?)));
+        let Some((stack, list)) = list else { return };
         let pid = pids.get(&ProcessNumber::from_raw(key.process)).copied();
         list.push(describe(stack, key, block, pid.unwrap_or(0), side.start_ns));
         // keep the list short while it grows
         if list.len() >= per_stack.saturating_mul(64).max(4096) {
             keep_oldest(list, per_stack);
         }
-    }
+    })?;
     for list in found.values_mut() {
         keep_oldest(list, per_stack);
     }

@@ -9,7 +9,7 @@ mod object;
 mod syscall;
 mod tracepoint;
 
-pub use batch::{BatchError, read_all};
+pub use batch::{BatchError, read_all, read_each};
 pub use kprobe::Kprobe;
 pub use object::{Object, ObjectError, Sizes};
 pub use syscall::{AttachType, Link, LinkError, Program, ProgramError, Site, link_uprobes};

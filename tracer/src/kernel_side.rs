@@ -13,7 +13,7 @@ use rustix::time::{ClockId, clock_gettime};
 use thiserror::Error;
 
 use crate::{
-    bpf::{BatchError, Object, ObjectError, TracepointError, read_all},
+    bpf::{BatchError, Object, ObjectError, TracepointError, read_all, read_each},
     rung::RungError,
     settings::{COHORTS, Capacity},
     unwind_maps::UnwindMapsError,
@@ -138,6 +138,11 @@ impl KernelSide {
         Ok(read_all(self.descriptor("blocks")?)?)
     }
 
+    /// Calls `each` with every live block: there may be millions, which nobody should hold.
+    pub fn each_block(&self, each: impl FnMut(BlockKey, Block)) -> Result<(), KernelSideError> {
+        Ok(read_each(self.descriptor("blocks")?, each)?)
+    }
+
     /// The stack of a hash; `None` when there was no room for it.
     pub fn stack(&self, hash: u64) -> Result<Option<Stack>, KernelSideError> {
         let error = |source| KernelSideError::Map { name: "stacks", source };
@@ -174,15 +179,15 @@ impl KernelSide {
     /// Makes room: the blocks of processes that are gone. Looks at every block.
     pub fn forget_blocks(&mut self, is_gone: impl Fn(ProcessNumber) -> bool) -> Result<(), KernelSideError> {
         let error = |source| KernelSideError::Map { name: "blocks", source };
-        let all = self.blocks()?;
+        let mut all = Vec::new();
+        self.each_block(|key, _| {
+            if is_gone(ProcessNumber::from_raw(key.process)) {
+                all.push(key);
+            }
+        })?;
         let mut map: HashMap<&mut MapData, BlockKey, Block> =
             HashMap::try_from(self.map_mut("blocks")?).map_err(error)?;
-        for (key, _) in all {
-            if is_gone(ProcessNumber::from_raw(key.process)) {
-                gone(map.remove(&key)).map_err(error)?;
-            }
-        }
-        Ok(())
+        all.iter().try_for_each(|key| gone(map.remove(key))).map_err(error)
     }
 
     /// By stack, how many of its blocks were freed unseen; heap mode does not tell.

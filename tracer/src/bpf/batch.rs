@@ -20,9 +20,15 @@ pub struct BatchError(#[from] io::Error);
 /// Entries asked for at once. A bucket longer than this would stop the walk, and hash buckets hold one or two.
 const ENTRIES: usize = 4096;
 
-/// All entries of a hash map. Entries that come or go meanwhile may be missed; counters are never deleted.
+/// All entries of a hash map.
 pub fn read_all<K: Pod, V: Pod>(map: BorrowedFd<'_>) -> Result<Vec<(K, V)>, BatchError> {
     let mut entries = Vec::new();
+    read_each(map, |key, value| entries.push((key, value)))?;
+    Ok(entries)
+}
+
+/// Calls `each` with every entry of a hash map, without holding all of them. Entries that come or go meanwhile may be missed.
+pub fn read_each<K: Pod, V: Pod>(map: BorrowedFd<'_>, mut each: impl FnMut(K, V)) -> Result<(), BatchError> {
     let mut keys: Vec<K> = Vec::with_capacity(ENTRIES);
     let mut values: Vec<V> = Vec::with_capacity(ENTRIES);
     // Where the kernel stopped: opaque, 4 bytes for hash maps.
@@ -53,9 +59,9 @@ pub fn read_all<K: Pod, V: Pod>(map: BorrowedFd<'_>) -> Result<Vec<(K, V)>, Batc
             keys.set_len(filled);
             values.set_len(filled);
         }
-        entries.extend(keys.drain(..).zip(values.drain(..)));
+        keys.drain(..).zip(values.drain(..)).for_each(|(key, value)| each(key, value));
         if ended {
-            return Ok(entries);
+            return Ok(());
         }
     }
 }
