@@ -18,6 +18,7 @@ mod ledger;
 mod pace;
 mod processor;
 mod refresh;
+mod retreat;
 mod snapshot;
 mod spending;
 mod wait;

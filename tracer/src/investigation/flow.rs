@@ -40,7 +40,10 @@ use crate::{
 
 /// Everything that lives as long as the probes.
 pub(super) struct Run<'a> {
+    pub(super) plan: &'a Plan<'a>,
     pub(super) settings: &'a Settings,
+    /// Records that nobody has seen yet: see [`super::retreat`].
+    pub(super) held_back: Option<Vec<Record>>,
     pub(super) observer: Observer<'a>,
     pub(super) target: Target,
     pub(super) watch: Box<dyn Watch>,
@@ -95,7 +98,11 @@ pub fn investigate<'a>(
 
 impl<'a> Run<'a> {
     /// Everything up to the moment when all probes are on.
-    fn start(target: Target, plan: &'a Plan<'a>, observer: Observer<'a>) -> Result<Self, InvestigationError> {
+    pub(super) fn start(
+        target: Target,
+        plan: &'a Plan<'a>,
+        observer: Observer<'a>,
+    ) -> Result<Self, InvestigationError> {
         let settings = plan.settings;
         let (ids, more) = target.processes()?;
         let first_look = Reading::take(ids.iter().copied());
@@ -120,7 +127,9 @@ impl<'a> Run<'a> {
                 .ok(),
         };
         let mut run = Run {
+            plan,
             settings,
+            held_back: Self::may_retreat(settings).then(Vec::new),
             observer,
             target,
             watch,
@@ -171,7 +180,7 @@ impl<'a> Run<'a> {
     }
 
     /// From the first snapshot to the end record.
-    fn watch(mut self, mut launched: Option<&mut Launched>) -> Result<(), InvestigationError> {
+    pub(super) fn watch(mut self, mut launched: Option<&mut Launched>) -> Result<(), InvestigationError> {
         let began = Instant::now();
         self.purse.open();
         let started_by_us = launched.is_some();
@@ -199,7 +208,11 @@ impl<'a> Run<'a> {
             self.cores.during = with_probes.until(&self.read_processors());
             if woken == Woken::TooDear {
                 self.let_go()?;
+                if self.retreat(end)? {
+                    return Ok(());
+                }
             }
+            self.stand()?;
             self.snapshot()?;
             match woken {
                 Woken::TooDear => break "budget",
@@ -298,7 +311,11 @@ impl<'a> Run<'a> {
     }
 
     pub(super) fn record(&mut self, record: &Record) -> Result<(), InvestigationError> {
-        (self.observer.record)(record).map_err(InvestigationError::Sink)
+        match &mut self.held_back {
+            Some(held_back) => held_back.push(record.clone()),
+            None => (self.observer.record)(record).map_err(InvestigationError::Sink)?,
+        }
+        Ok(())
     }
 }
 

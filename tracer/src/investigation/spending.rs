@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use leakhound_report::recording::EventKind;
 
-use super::{InvestigationError, flow::Run};
+use super::{InvestigationError, flow::Run, retreat::HELD_BACK};
 use crate::budget::{Allowance, Budget, Level, Spending, Step};
 
 /// What was spent, and what may be.
@@ -65,6 +65,9 @@ impl Run<'_> {
     /// Looks at the cost and lowers it when it must; `false` when only taking the probes off will do.
     pub(super) fn keep_to_budget(&mut self) -> Result<bool, InvestigationError> {
         let now = Instant::now();
+        if self.held_back.is_some() && self.purse.began.elapsed() > HELD_BACK {
+            self.stand()?;
+        }
         let Some(spending) = self.watch.spend(now - self.purse.looked)? else { return Ok(true) };
         self.purse.looked = now;
         let step = self.purse.settle(spending);
@@ -86,7 +89,7 @@ impl Run<'_> {
             Step::LetGo => {
                 let detail = format!(
                     "{}, and the smallest sample would still cost {}: the probes came off. Use --budget off or a larger one to \
-                     go on regardless, or --mode growth, which needs no probes",
+                     go on regardless, or --mode growth, which needs no probes.",
                     self.excess(spending),
                     percent(spending.least)
                 );

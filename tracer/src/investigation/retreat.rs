@@ -1,0 +1,65 @@
+//! From heap mode to growth mode, when any probe on the allocator costs more than the budget.
+//!
+//! A recording is of one mode. That a program is far too busy shows within the first second or two, so the records of heap mode
+//! are held back for that long: then they can still give way to those of growth mode.
+
+use std::time::{Duration, Instant};
+
+use leakhound_report::recording::{EventKind, Mode, Record};
+
+use super::{InvestigationError, Observer, Plan, flow::Run};
+use crate::settings::Settings;
+
+/// How long records are held back.
+pub(super) const HELD_BACK: Duration = Duration::from_secs(2);
+
+impl Run<'_> {
+    /// Whether another mode could take over from this one.
+    pub(super) fn may_retreat(settings: &Settings) -> bool {
+        settings.mode == Mode::Heap && settings.budget.is_some()
+    }
+
+    /// Hands out what was held back: from here on it is an investigation in heap mode.
+    pub(super) fn stand(&mut self) -> Result<(), InvestigationError> {
+        for record in self.held_back.take().into_iter().flatten() {
+            self.record(&record)?;
+        }
+        Ok(())
+    }
+
+    /// Watches for the rest of the time in growth mode, when there is nothing to be lost by it; `false` when that is not
+    /// possible. The probes are off already.
+    pub(super) fn retreat(&mut self, end: Instant) -> Result<bool, InvestigationError> {
+        let left = end.saturating_duration_since(Instant::now());
+        let mut steps = self.held_back.iter().flatten().filter_map(|record| match record {
+            Record::Event(event) if event.what == EventKind::BudgetStep => Some(event.detail.clone()),
+            _ => None,
+        });
+        let (Some(why), true) = (steps.next_back(), left > self.settings.interval) else { return Ok(false) };
+        let settings = Settings {
+            mode: Mode::Growth,
+            budget: None,
+            sample: None,
+            block_log: None,
+            duration: left,
+            ..self.settings.clone()
+        };
+        let capabilities = self.plan.capabilities;
+        if capabilities.obstacle_to(Mode::Growth).is_some() {
+            return Ok(false);
+        }
+        let plan = Plan { settings: &settings, capabilities, container: self.plan.container.clone() };
+        let Observer { record, progress, stop } = &mut self.observer;
+        let observer = Observer { record: &mut **record, progress: &mut **progress, stop };
+        let mut run = match Run::start(self.target.clone(), &plan, observer) {
+            Ok(run) => run,
+            Err(error) => {
+                tracing::debug!(%error, "growth mode does not work here either");
+                return Ok(false);
+            }
+        };
+        run.event(EventKind::BudgetStep, None, format!("{why} Growth mode goes on without probes"))?;
+        run.watch(None)?;
+        Ok(true)
+    }
+}
