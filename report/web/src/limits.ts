@@ -13,6 +13,13 @@ export function drawLimits(report: Report) {
     ledger(report), events(report));
 }
 
+/** What the mode itself leaves open. */
+function caveatOfMode({ data }: Report): string | undefined {
+  if (data.mode === "Growth") return "Growth mode sees the pages that a program takes and gives back, not blocks: a stack here made the program larger. Whether that is a leak, a cache, or memory that an allocator or garbage collector keeps, it cannot tell.";
+  if (data.mode === "Kernel") return data.source === "leakhound" ? "Stacks are those of the kernel. Page cache, inodes and the pages of programs are left out: the kernel takes those back by itself." : "Stacks are those of the kernel. Pages that a program mapped and still uses count as live; they are no leak of the kernel.";
+  return undefined;
+}
+
 /** Sentences that a careful person would add to the verdict. */
 export function caveatsOf(report: Report): string[] {
   const { data } = report;
@@ -22,8 +29,8 @@ export function caveatsOf(report: Report): string[] {
     const tool = data.source === "memleak-bcc" ? "bcc’s memleak.py" : "libbpf-tools’ memleak";
     out.push(`This is a log of ${tool}. It lists the largest stacks of each moment only, and has no resident memory, no frees and no age of blocks: retention by the allocator and memory outside it cannot be seen.`);
   } else if (data.mode !== "Kernel" && report.rss.every((value) => value === null)) out.push("Resident memory was not recorded: retention by the allocator and memory outside it cannot be seen.");
-  if (data.mode === "Growth") out.push("Growth mode sees the pages that a program takes and gives back, not blocks: a stack here made the program larger. Whether that is a leak, a cache, or memory that an allocator or garbage collector keeps, it cannot tell.");
-  if (data.mode === "Kernel") out.push(data.source === "leakhound" ? "Stacks are those of the kernel. Page cache, inodes and the pages of programs are left out: the kernel takes those back by itself." : "Stacks are those of the kernel. Pages that a program mapped and still uses count as live; they are no leak of the kernel.");
+  const ofMode = caveatOfMode(report);
+  if (ofMode) out.push(ofMode);
   if (data.settings.samplePeriodBytes) out.push(`Allocations were sampled, on average one in every ${bytes(data.settings.samplePeriodBytes)}: sums are estimates with an error (±), and rare small leaks can be missed.`);
   if (data.settings.minSizeBytes) out.push(`Allocations below ${bytes(data.settings.minSizeBytes)} were not followed.`);
   if (data.source === "leakhound" && data.mode === "Heap") out.push("What was allocated before the probes went on is not in the numbers.");
@@ -37,7 +44,9 @@ export function caveatsOf(report: Report): string[] {
 /** For beside the verdict: the same, with what was lost in figures, as a few lines that lead to the rest. */
 export function shortcomings(report: Report): HTMLElement {
   const { all, whole, named } = completeness(report);
-  const lines = caveatsOf(report).slice(report.data.snapshotCount < 3 ? 1 : 0); // that there are too few is said beside it
+  // That there are too few snapshots, and what our own recording's mode leaves open, is said right beside it.
+  const said = report.data.source === "leakhound" ? caveatOfMode(report) : undefined;
+  const lines = caveatsOf(report).slice(report.data.snapshotCount < 3 ? 1 : 0).filter((line) => line !== said);
   const lost = report.data.ledger.map(([name, value]) => ({ ...entry(name), value })).filter(({ loss, value }) => loss && value > 0).sort((a, b) => b.value - a.value);
   if (all && whole < all) lines.push(`${percent((all - whole) / all)} of the live bytes are in stacks that end early.`);
   if (all && named < all) lines.push(`${percent((all - named) / all)} of the live bytes are allocated in functions without a name.`);

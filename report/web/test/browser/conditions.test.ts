@@ -87,7 +87,7 @@ for (const [name, texts] of [
   ["memleak", [/RSS is not in this recording/, /log of libbpf-tools’ memleak/, /third_leak/]],
   ["kernel", [/do_anonymous_page/, /the kernel, working for postgres \(pid 4711\)/, /Page cache, inodes and the pages of programs are left out/]],
   ["sampled", [/Heap mode, sampled every 512 KiB/, /± [\d.]+ MiB; [\d,]+ blocks/, /sums are estimates with an error \(±\)/, /CPUs it kept busy\s+0\.81 before, 0\.84 during, 0\.80 after/, /Cost lowered/]],
-  ["growth", [/Touched in/, /pages in 3 stacks/, /a cache, or memory that an allocator or garbage collector keeps, it cannot tell/, /--mode heap --duration 5m/]],
+  ["growth", [/Growth, unexplained/, /Touched in/, /pages in 3 stacks/, /a cache, or memory that an allocator or garbage collector keeps, it cannot tell/, /--mode heap --duration 5m/]],
   ["one-snapshot", [/Inconclusive/, /too few/, /One snapshot, at 0:10/, /cut off/]],
   ["empty", [/Nothing was live at any snapshot/, /The recording has no stack/, /Nothing (grew or shrank|to weigh)/]],
   ["no-snapshots", [/The recording has no snapshot/, /0 snapshots are too few/]],
