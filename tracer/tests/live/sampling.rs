@@ -4,7 +4,7 @@ use std::{process::Command, time::Duration};
 
 use leakhound_report::{
     analysis::{Options, analyze},
-    recording::{EventKind, Mode},
+    recording::{EventKind, Mode, Skip},
 };
 use leakhound_tracer::{
     budget::Budget, investigation::Subject, locate::Target, process::ProcessId, rung::Rung, sampling::Period,
@@ -132,4 +132,24 @@ fn a_program_that_allocates_all_the_time_is_let_go_within_a_second() {
     assert!(after > before / 10, "{pairs:?}");
     let verdict = analyze(&recording, &Options::default()).verdict;
     assert!(verdict.reasons.iter().any(|reason| reason.contains("budget")), "{:?}", verdict.reasons);
+}
+
+#[test]
+fn what_cannot_afford_probes_is_watched_in_growth_mode() {
+    if !can_probe() {
+        return;
+    }
+    let program = compile("cc", "traffic.c", "traffic_costly", &["-g", "-O2"]);
+    let mut settings = short(Duration::from_secs(60));
+    // spent within milliseconds, also on a busy machine
+    settings.budget = Some(Budget::new(0.001).unwrap());
+    let recording = watch_command(&command(&program, &["6", "0"]), &settings).unwrap();
+    assert_eq!(recording.header.mode, Mode::Growth, "{:?}", recording.events);
+    assert_eq!(end(&recording).reason, "targetExited", "{:?}", recording.events);
+    assert!(recording.snapshots.len() >= 3, "{:?}", recording.events);
+    let step = recording.events.iter().find(|event| event.what == EventKind::BudgetStep).unwrap();
+    assert!(step.detail.contains("Growth mode goes on"), "{}", step.detail);
+    let verdict = analyze(&recording, &Options::default()).verdict;
+    assert!(verdict.reasons.iter().any(|reason| reason.contains("0.1 %")), "{:?}", verdict.reasons);
+    assert_eq!(recording.skipped.count(Skip::Repeated), 0, "one header only");
 }
