@@ -34,6 +34,8 @@ export function rateOf(report: Report): Rate {
 /** Who was watched, in a few words. */
 export function subject({ data }: Report): string {
   const { command, pids, container } = data.target;
+  // Of the whole machine there is no first process whose command this would be.
+  if (data.mode === "Kernel" && data.source === "leakhound" && !pids.length && !container) return "the kernel";
   const program = command ? legible(base(command.split(" ")[0]!).replace(/:$/, ""), 60) : undefined;
   const pid = pids.length === 0 ? undefined : pids.length === 1 ? `pid ${pids[0]}` : `${pids.length} processes`;
   if (program) return pid ? `${program} (${pid})` : program;
@@ -50,8 +52,8 @@ export function ownFrames(report: Report, stack: number, most: number): string[]
 
 /** Whose memory is lost in Kernel mode: never the program's own. */
 function loser(report: Report): string {
-  const { command, pids, container } = report.data.target;
-  return command || pids.length || container ? `the kernel, working for ${subject(report)},` : "the kernel";
+  const { pids, container } = report.data.target;
+  return pids.length || container ? `the kernel, working for ${subject(report)},` : "the kernel";
 }
 
 interface Limit {
