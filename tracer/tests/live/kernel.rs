@@ -40,7 +40,7 @@ struct Held(Child);
 impl Held {
     fn start(program: &PathBuf, count: u64, pause: u64) -> Self {
         let arguments = [count.to_string(), pause.to_string()];
-        Self(Command::new(program).args(arguments).stdin(Stdio::piped()).spawn().unwrap())
+        Self(Command::new(program).args(arguments).stdin(Stdio::null()).spawn().unwrap())
     }
 
     fn open_files(&self) -> usize {

@@ -1,4 +1,4 @@
-// pipes COUNT MILLISECONDS: opens so many pipes with a byte in each, one every so often, then waits for its input to end.
+// pipes COUNT MILLISECONDS: opens so many pipes with a byte in each, one every so often, then waits until it is killed.
 #include <stdlib.h>
 #include <sys/resource.h>
 #include <unistd.h>
@@ -11,15 +11,14 @@ __attribute__((noinline)) static int keep_open(void)
 
 int main(int argc, char **argv)
 {
-	int count = argc > 1 ? atoi(argv[1]) : 100, pause = argc > 2 ? atoi(argv[2]) : 0;
+	int count = argc > 1 ? atoi(argv[1]) : 100, every = argc > 2 ? atoi(argv[2]) : 0;
 	struct rlimit files = { .rlim_cur = 3 * count + 100, .rlim_max = 3 * count + 100 };
-	char byte;
 
 	setrlimit(RLIMIT_NOFILE, &files);
 	for (int i = 0; i < count; i++) {
 		if (keep_open())
 			return 1;
-		usleep(pause * 1000);
+		usleep(every * 1000);
 	}
-	return read(0, &byte, 1) < 0;
+	return pause();
 }
