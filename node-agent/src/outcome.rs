@@ -72,6 +72,16 @@ pub(crate) fn of_tracer(error: &InvestigationError) -> Outcome {
     Outcome::now(reason, error.to_string())
 }
 
+/// How a container ended, in words.
+pub(crate) fn gone(oom_kills: u64) -> String {
+    match oom_kills {
+        0 => "the container ended".to_owned(),
+        _ => format!(
+            "the container ended, after the kernel killed {oom_kills} of its processes for want of memory (OOM)"
+        ),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

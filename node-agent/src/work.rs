@@ -10,21 +10,20 @@
 mod delivery;
 mod epoch;
 mod pace;
+mod prepare;
+mod waiting;
 
 use std::{sync::Arc, time::Duration};
 
 use kube::ResourceExt;
 use leakhound_crds::{LeakProbe, investigation::wishes::OnContainerRestart, probe::ProbeReason};
-use tokio::{
-    sync::{OwnedSemaphorePermit, TryAcquireError, watch},
-    time::Instant,
-};
+use tokio::{sync::watch, time::Instant};
 
 use crate::{
     clock,
     context::Context,
-    decision::{self, Begin, Wish},
-    outcome::Outcome,
+    decision::{self, Begin},
+    outcome::{self, Outcome},
     spool::{Entry, Ticket},
     status::{Upload, Word, Writer, Written},
 };
@@ -33,9 +32,6 @@ use epoch::End;
 
 /// Orders for one probe: the probe as the API has it. Closed when it is deleted.
 pub(crate) type Orders = watch::Receiver<Arc<LeakProbe>>;
-
-/// Longest wait for a container to be started again: the kubelet's own back-off is five minutes.
-const RESTART: Duration = Duration::from_mins(6);
 
 /// The work on one probe.
 struct Work {
@@ -73,7 +69,7 @@ pub(crate) async fn work(context: Context, orders: Orders) {
         probe.as_ref().clone(),
     );
     let deadline = deadline(&probe);
-    let ticket = ticket.unwrap_or_default();
+    let ticket = ticket.unwrap_or_else(|| Ticket { elsewhere_ms: told_ms(&probe), ..Ticket::default() });
     let mut work = Work { context, orders, probe, writer, entry, ticket, deadline };
     let left = match begin {
         Begin::Nothing => return,
@@ -96,12 +92,21 @@ fn deadline(probe: &LeakProbe) -> Instant {
     Instant::now() + Duration::try_from(left).unwrap_or_default()
 }
 
+/// Time watched by earlier agents, as the status tells it.
+fn told_ms(probe: &LeakProbe) -> u64 {
+    let told = probe.status.as_ref().and_then(|status| status.coverage_seconds).unwrap_or(0);
+    u64::try_from(told).unwrap_or(0).saturating_mul(1000)
+}
+
 impl Work {
     /// Watches the container, and those that follow it, until the time is up or something ends it.
     async fn watch(&mut self, mut left: Duration, again: bool) -> Left {
-        let accepted =
-            if again { "an agent goes on that was not the first" } else { "accepted by the agent" };
-        if self.say(ProbeReason::Pending, accepted).await == Written::ProbeGone {
+        // once it ran it is running: what another restart means depends on it
+        let (reason, accepted) = match again {
+            true => (ProbeReason::Running, "another agent goes on"),
+            false => (ProbeReason::Pending, "accepted by the agent"),
+        };
+        if self.say(reason, accepted).await == Written::ProbeGone {
             return Left::Deleted;
         }
         loop {
@@ -137,7 +142,7 @@ impl Work {
                 }
                 End::NextContainer => {}
                 End::TargetGone { oom_kills, pod_folder } => {
-                    let gone = gone(oom_kills);
+                    let gone = outcome::gone(oom_kills);
                     match self.probe.spec.profile.on_container_restart {
                         // whether it was a restart, which may be a failure, only the operator can see
                         OnContainerRestart::Finish | OnContainerRestart::Fail => {
@@ -155,62 +160,6 @@ impl Work {
         }
     }
 
-    /// Waits for a place among the containers that may be watched at a time.
-    async fn place(&mut self) -> Result<OwnedSemaphorePermit, Left> {
-        match Arc::clone(&self.context.places).try_acquire_owned() {
-            Ok(place) => return Ok(place),
-            Err(TryAcquireError::NoPermits | TryAcquireError::Closed) => {}
-        }
-        let most = self.context.most;
-        let message =
-            format!("waiting: this node watches {most} containers at a time, and all places are taken");
-        self.say(ProbeReason::Pending, &message).await;
-        let place = Arc::clone(&self.context.places).acquire_owned();
-        tokio::pin!(place);
-        let waiting = self.context.metrics.waiting.clone();
-        waiting.inc();
-        let result = loop {
-            tokio::select! {
-                place = &mut place => match place {
-                    Ok(place) => break Ok(place),
-                    Err(_closed) => break Err(Left::Drained),
-                },
-                left = interruption(&mut self.orders, &mut self.probe, &mut self.writer, self.deadline, &self.context) => {
-                    if let Some(left) = left {
-                        break Err(left);
-                    }
-                }
-            }
-        };
-        waiting.dec();
-        result
-    }
-
-    /// Waits for the operator to name the container that comes after one that ended.
-    async fn next_container(&mut self, gone: &str, pod_folder: Option<&std::path::Path>) -> Result<(), Left> {
-        let old = self.probe.spec.container_id.clone();
-        self.say(ProbeReason::Running, &format!("{gone}; waiting for the container to be started again"))
-            .await;
-        let patience = Instant::now() + RESTART;
-        let ended = || Left::Ended(Outcome::now(ProbeReason::TargetGone, gone));
-        loop {
-            tokio::select! {
-                left = interruption(&mut self.orders, &mut self.probe, &mut self.writer, self.deadline, &self.context) => {
-                    match left {
-                        Some(left) => return Err(left),
-                        None if self.probe.spec.container_id != old => return Ok(()),
-                        None => {}
-                    }
-                }
-                () = tokio::time::sleep(Duration::from_secs(1)) => {
-                    if pod_folder.is_some_and(|folder| !folder.exists()) || Instant::now() >= patience {
-                        return Err(ended());
-                    }
-                }
-            }
-        }
-    }
-
     /// Says something about the probe with the numbers that are known.
     async fn say(&mut self, reason: ProbeReason, message: &str) -> Written {
         let word = self.word(reason, message, None);
@@ -221,21 +170,15 @@ impl Work {
         let fresh = leakhound_crds::LeakProbeStatus::default();
         let before = self.probe.status.as_ref().unwrap_or(&fresh);
         let kept = self.ticket.longest().and_then(|epoch| epoch.digest.as_ref()?.to_text().ok());
-        // after a move to another pod only the status knows what was seen before
-        let (digest, watched) = if kept.is_some() {
-            (kept, Duration::from_millis(self.ticket.watched_ms()))
-        } else {
-            let told = before.coverage_seconds.and_then(|seconds| u64::try_from(seconds).ok()).unwrap_or(0);
-            (before.digest.clone(), Duration::from_secs(told))
-        };
         Word {
             generation: self.probe.metadata.generation,
             reason,
             message: message.to_owned(),
             start_time: self.ticket.start_time.clone().or_else(|| before.start_time.clone()),
             last_snapshot: self.ticket.last_snapshot.clone().or_else(|| before.last_snapshot_time.clone()),
-            watched,
-            digest,
+            watched: Duration::from_millis(self.ticket.watched_ms()),
+            // after a move to another pod only the status knows what was seen before
+            digest: kept.or_else(|| before.digest.clone()),
             upload,
         }
     }
@@ -262,40 +205,5 @@ impl Work {
         if let Err(error) = self.entry.save(&self.ticket) {
             tracing::warn!(probe = %self.probe.name_any(), %error, "what was seen would not survive a restart of the agent");
         }
-    }
-}
-
-/// Waits for a new order, the deadline, or the agent's end; `None` when it is still to be watched.
-async fn interruption(
-    orders: &mut Orders,
-    probe: &mut Arc<LeakProbe>,
-    writer: &mut Writer,
-    deadline: Instant,
-    context: &Context,
-) -> Option<Left> {
-    tokio::select! {
-        changed = orders.changed() => {
-            if changed.is_err() {
-                return Some(Left::Deleted);
-            }
-            *probe = orders.borrow_and_update().clone();
-            writer.update(probe);
-            (decision::wish(probe) == Wish::Stop)
-                .then(|| Left::Ended(Outcome::now(ProbeReason::StoppedEarly, "stopped while nothing was watched")))
-        }
-        () = tokio::time::sleep_until(deadline) => {
-            let message = "the deadline passed while nothing could be watched";
-            Some(Left::Ended(Outcome::now(ProbeReason::DeadlineExceeded, message)))
-        }
-        () = context.drain.cancelled() => Some(Left::Drained),
-    }
-}
-
-fn gone(oom_kills: u64) -> String {
-    match oom_kills {
-        0 => "the container ended".to_owned(),
-        _ => format!(
-            "the container ended, after the kernel killed {oom_kills} of its processes for want of memory (OOM)"
-        ),
     }
 }

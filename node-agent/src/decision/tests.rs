@@ -91,6 +91,9 @@ fn after_a_restart_of_the_agent_the_user_decides() {
     let probe = with_status(ProbeReason::Running, "another-run", 240);
     let known = begin(&probe, Some(&ticket(248_500)), US, noon());
     assert_eq!(known, Begin::Watch { left: Duration::from_millis(351_500), again: true });
+    let moved = Ticket { elsewhere_ms: 100_000, ..ticket(200_000) };
+    let known = begin(&probe, Some(&moved), US, noon());
+    assert_eq!(known, Begin::Watch { left: 300 * SECOND, again: true });
     let all = begin(&probe, Some(&ticket(600_000)), US, noon());
     assert_eq!(ended(&all), Some(ProbeReason::Completed));
 }

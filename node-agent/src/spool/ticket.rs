@@ -33,6 +33,9 @@ pub(crate) struct Ticket {
     /// When the last snapshot was taken.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) last_snapshot: Option<Time>,
+    /// Time watched by agents whose spool is gone with their pod.
+    #[serde(default)]
+    pub(crate) elsewhere_ms: u64,
     /// All stretches of watching, in order.
     pub(crate) epochs: Vec<Epoch>,
     /// How it ended; absent while it may go on.
@@ -48,9 +51,9 @@ impl Ticket {
         self.epochs.iter().max_by_key(|epoch| (epoch.digest.is_some(), epoch.watched_ms, epoch.number))
     }
 
-    /// Time watched in all epochs.
+    /// Time watched in all.
     pub(crate) fn watched_ms(&self) -> u64 {
-        self.epochs.iter().map(|epoch| epoch.watched_ms).fold(0, u64::saturating_add)
+        self.epochs.iter().map(|epoch| epoch.watched_ms).fold(self.elsewhere_ms, u64::saturating_add)
     }
 
     /// Takes in an epoch, in place of what was known of it before.

@@ -1,5 +1,7 @@
 //! Writes statuses to the API server: only what changed, and only onto the very object that was read.
 
+use std::time::Duration;
+
 use kube::{
     Api, ResourceExt,
     api::{Patch, PatchParams},
@@ -12,6 +14,9 @@ use crate::{
     FIELD_MANAGER, clock,
     metrics::{Metrics, Outcome},
 };
+
+/// Nobody waits longer than this for an API server that does not answer: deadlines hold without it.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// What became of a write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,10 +55,16 @@ impl Writer {
 
     /// Says something, unless it stands there already.
     pub(crate) async fn say(&mut self, word: &Word) -> Written {
-        let written = match self.apply(word).await {
-            Err(kube::Error::Api(refusal)) if refusal.code == 409 => self.read_and_apply(word).await,
-            other => other,
-        };
+        let written = tokio::time::timeout(PATIENCE, async {
+            match self.apply(word).await {
+                Err(kube::Error::Api(refusal)) if refusal.code == 409 => self.read_and_apply(word).await,
+                other => other,
+            }
+        });
+        let written = written.await.unwrap_or_else(|_elapsed| {
+            let silence = std::io::Error::new(std::io::ErrorKind::TimedOut, "no answer from the API server");
+            Err(kube::Error::Service(silence.into()))
+        });
         let (outcome, written) = match written {
             Ok(()) => (Outcome::OK, Written::Yes),
             Err(kube::Error::Api(refusal)) if refusal.code == 404 => (Outcome::OK, Written::ProbeGone),

@@ -1,29 +1,23 @@
 //! One stretch of watching one container without a gap.
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-    sync::Arc,
-    time::Duration,
-};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use kube::ResourceExt;
 use leakhound_crds::{Time, probe::ProbeReason};
 use leakhound_report::{amount, recording::Recording};
-use leakhound_tracer::{investigation::Progress, locate::Target, process::ProcessId, sampling::Period};
+use leakhound_tracer::{investigation::Progress, sampling::Period};
 use tokio::time::Instant;
 
-use super::{Work, pace::Pace};
+use super::{Work, pace::Pace, prepare::prepare};
 use crate::{
     clock,
-    container::{self, Container, Wanted},
+    container::{self, Container},
     decision::{self, Wish},
     digest::{Seen, digest},
     outcome::{self, Outcome},
-    preflight, profile,
     spool::{Epoch, Tape},
     status::Written,
-    watching::{Ended, Job, WatchError, Watching},
+    watching::{Ended, WatchError, Watching},
 };
 
 /// How an epoch ended.
@@ -52,13 +46,6 @@ pub(super) enum End {
     Deleted,
     /// The agent ends.
     Drained,
-}
-
-/// A container that is there and can be watched.
-struct Ready {
-    container: Container,
-    job: Job,
-    seen: Seen,
 }
 
 impl Work {
@@ -151,7 +138,7 @@ impl Work {
         let recording = watching.recording();
         if let Some(recording) = recording.filter(|recording| !recording.snapshots.is_empty()) {
             let exited = recording.end.as_ref().is_some_and(|end| end.reason == "targetExited");
-            if exited && noted != Some(End::Deleted) {
+            if exited && noted.is_none() {
                 let (oom_kills, pod_folder) = (seen.memory.oom_kills(), container.pod_folder.clone());
                 noted = Some(End::TargetGone { oom_kills, pod_folder });
             }
@@ -205,40 +192,6 @@ impl Work {
             }
         }
     }
-}
-
-/// Everything that must hold before a probe goes on.
-fn prepare(
-    cgroup_root: &Path,
-    spec: &leakhound_crds::LeakProbeSpec,
-    left: Duration,
-    capabilities: &Arc<leakhound_tracer::capabilities::Capabilities>,
-) -> Result<Ready, Outcome> {
-    if let Some(obstacle) = preflight::obstacle(capabilities) {
-        return Err(Outcome::now(ProbeReason::UnsupportedKernel, obstacle));
-    }
-    let refused = |refusal: profile::Refusal| Outcome::now(ProbeReason::AgentError, refusal.to_string());
-    let settings = profile::settings(spec, left).map_err(refused)?;
-    let wanted = Wanted::new(&spec.pod_uid, spec.static_pod_hash.as_deref(), &spec.container_id);
-    let found = wanted.and_then(|wanted| Ok((container::find(cgroup_root, &wanted)?, wanted.id)));
-    let (container, container_id) = found.map_err(|error| outcome::of_container(&error))?;
-    let target = Target::Group(profile::group(spec, &container));
-    let (processes, _) = target.processes().map_err(|error| outcome::of_tracer(&error.into()))?;
-    let pids: Vec<u32> = processes.iter().map(|id| id.pid).collect();
-    if let Some(sandbox) = container::sandbox(Path::new("/proc"), &pids) {
-        return Err(outcome::of_sandbox(sandbox));
-    }
-    let mut seen = Seen { programs: processes.iter().filter_map(program).collect(), ..Seen::default() };
-    seen.memory.note(container::memory(&container.folder));
-    let capabilities = Arc::clone(capabilities);
-    let ends_when_too_dear = profile::ends_when_too_dear(spec);
-    let job = Job { target, settings, capabilities, container_id, ends_when_too_dear };
-    Ok(Ready { container, job, seen })
-}
-
-fn program(id: &ProcessId) -> Option<(u32, String)> {
-    let path = fs::read_link(format!("/proc/{}/exe", id.pid)).ok()?;
-    Some((id.pid, path.to_string_lossy().into_owned()))
 }
 
 fn progress(epoch: &Epoch, cost: &Progress, most_events: i64) -> String {
