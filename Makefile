@@ -83,6 +83,10 @@ kernels: setup-kernels ## Run tests with real probes on other kernels in QEMU; t
 	tests="$$(cargo test --package leakhound-tracer --lib --test live --no-run 2>&1 | sed -n 's/.*Executable.*(\(.*\))$$/\1/p')"; \
 		tracer/tests/kernels/run.sh $$(realpath $$tests $(TARGET)/debug/leakhound)
 
+.PHONY: journey
+journey: setup-test ## The way of an investigation, watched: a real API server, operator, agent and a leaky program, without a cluster
+	$(SUDO) env PATH="$$PATH" HOME="$$HOME" cargo test --quiet --package leakhound-e2e --test journey -- --nocapture
+
 .PHONY: fuzz
 FUZZ_SECONDS ?= 60
 fuzz: setup-fuzz ## Fuzz every parser of hostile input, each for FUZZ_SECONDS=60
