@@ -32,8 +32,8 @@ async fn a_container_that_was_restarted_is_followed_under_its_new_id() -> Result
     let mut pod = Pod::create()?;
     let container = pod.run(&seed()?, &["100", "120"])?;
     let agent = stage.program.start()?;
-    let name = stage.order(&pod, &container, 14, json!({})).await?;
-    stage.running(&name, 2).await?;
+    let name = stage.order(&pod, &container, 25, json!({})).await?;
+    stage.running(&name, 1).await?;
     pod.end_container()?;
     let waiting = stage
         .until(&name, "the agent to wait for the next container", |seen| {
@@ -50,7 +50,7 @@ async fn a_container_that_was_restarted_is_followed_under_its_new_id() -> Result
     assert_eq!(ended.succeeded.reason, "Completed");
     let status = ended.probe.status.as_ref().context("a status")?;
     assert_eq!(status.observed_generation, Some(2));
-    assert!((13..20).contains(&ended.coverage()), "both containers together: {}", ended.coverage());
+    assert!((24..40).contains(&ended.coverage()), "both containers together: {}", ended.coverage());
     assert_eq!(ended.lines("seed.c"), [13, 20, 30]);
     Ok(())
 }

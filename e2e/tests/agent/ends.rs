@@ -118,7 +118,7 @@ async fn watching_that_costs_more_than_its_budget_ends_or_becomes_coarser() -> R
     assert!(ended.digest.context("a digest")?.overhead.cpu_permille > 10);
 
     let adaptive =
-        json!({ "profile": { "budget": { "cpuPercent": 30 }, "sampling": { "policy": "Adaptive" } } });
+        json!({ "profile": { "budget": { "cpuPercent": 2 }, "sampling": { "policy": "Adaptive" } } });
     let name = stage.order(&pod, &container, 12, adaptive).await?;
     let ended = stage.ended(&name).await?;
     let overhead = ended.digest.context("a digest")?.overhead;
