@@ -70,7 +70,7 @@ boot() {
         -kernel "$kernel"/boot/vmlinuz-* -initrd "$kernel/initramfs.gz" \
         -append 'console=ttyS0 quiet loglevel=3 panic=-1 mitigations=off random.trust_cpu=on' \
         -virtfs local,path=/,mount_tag=host,security_model=none,readonly=on,multidevs=remap \
-        </dev/null | tr -d '\r' | tee "$kernel/console" | grep --line-buffered '^kernels: ' >&2 || true
+        </dev/null | stdbuf -oL tr -d '\r' | tee "$kernel/console" | grep --line-buffered '^kernels: ' >&2 || true
 }
 
 # Markdown from what a kernel printed.
