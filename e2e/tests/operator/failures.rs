@@ -72,7 +72,7 @@ async fn killed_at_each_step_and_started_again_it_goes_on() {
     let answer = reqwest::get(format!("{}/r/{path}", rig.operator.reports)).await.unwrap();
     assert_eq!(answer.status(), 200);
     assert_eq!(rig.probes_of(&uid).await.unwrap().len(), 1, "ordered once");
-    let ids = std::fs::read_dir(rig.store.join("reports")).unwrap().count();
+    let ids = std::fs::read_dir(rig.stored("reports")).unwrap().count();
     assert_eq!(ids, 1, "one set of reports");
 }
 

@@ -46,7 +46,7 @@ impl Rig {
         let store = Scratch::new("leakhound-store-").unwrap();
         let client = server.admin().unwrap();
         clear(&client).await.unwrap();
-        let url = format!("file://{}", store.path().display());
+        let url = format!("file://{}", store.join("store").display());
         let operator = Operator::start(server, &store, "operator", &url, flags, &[]).await.unwrap();
         let rig = Self { server, client, operator, store, _turn: turn };
         rig.operator.ready().await.unwrap();
@@ -55,7 +55,12 @@ impl Rig {
 
     /// The store's URL.
     pub(crate) fn store_url(&self) -> String {
-        format!("file://{}", self.store.path().display())
+        format!("file://{}", self.stored("").display())
+    }
+
+    /// A path in the store.
+    pub(crate) fn stored(&self, path: &str) -> PathBuf {
+        self.store.join("store").join(path)
     }
 
     /// Starts another operator on the same store, or the same one again after it was killed.
@@ -162,7 +167,7 @@ impl Operator {
                 "--log=debug,hyper=info,h2=info,tower=info,kube=info,rustls=info",
             ])
             .args(flags);
-        let log = folder.path().with_extension(format!("{identity}.log"));
+        let log = folder.join(&format!("{identity}.log"));
         let process = Process::spawn(&command, &log)?;
         Ok(Self {
             process,

@@ -85,7 +85,7 @@ async fn a_store_that_fails_is_named_and_comes_back() {
     let probe = rig.order(&investigation).await;
     let token = rig.upload_token("full-a").await;
     // A file where the store wants a directory: nobody can write there, not even root.
-    let blocked = rig.store.join("investigations");
+    let blocked = rig.stored("investigations");
     fs::write(&blocked, "").unwrap();
     fs::set_permissions(&blocked, fs::Permissions::from_mode(0o400)).unwrap();
     let recording = samples::recording("open_session");

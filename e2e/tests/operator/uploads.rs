@@ -85,7 +85,7 @@ async fn only_the_agent_of_the_probes_node_may_send() {
     let request =
         put(&uid).header("Leakhound-Sha256", sha256(b"x")).body(reqwest::Body::wrap_stream(chunked));
     assert_eq!(answer(request).await.unwrap().0, 411, "no length");
-    let folder = rig.store.join("investigations");
+    let folder = rig.stored("investigations");
     assert!(!folder.exists(), "nothing of all that was stored");
     assert_eq!(rig.upload(&uid, &own, recording).await.0, 201);
 
@@ -158,7 +158,7 @@ async fn half_a_recording_is_none_and_the_slow_are_cut_off() {
     let mut text = String::new();
     tokio::time::timeout(Duration::from_secs(60), slow.read_to_string(&mut text)).await.unwrap().unwrap();
     assert!(text.starts_with("HTTP/1.1 400"), "{text}");
-    let folder = rig.store.join("investigations").join(investigation.uid().unwrap());
+    let folder = rig.stored("investigations").join(investigation.uid().unwrap());
     assert!(!folder.exists(), "nothing was stored");
     let mut mute = raw(&rig, b"PUT /v1/").await;
     let read = tokio::time::timeout(Duration::from_secs(60), mute.read_to_string(&mut text)).await;
