@@ -4,6 +4,7 @@
 use std::{fs, path::Path, sync::Arc, time::Duration};
 
 use leakhound_crds::{LeakProbeSpec, probe::ProbeReason};
+use leakhound_report::recording::Mode;
 use leakhound_tracer::{
     capabilities::Capabilities,
     locate::{LocateError, Target},
@@ -35,11 +36,15 @@ pub(super) fn prepare(
     left: Duration,
     capabilities: &Arc<Capabilities>,
 ) -> Result<Ready, Outcome> {
-    if let Some(obstacle) = preflight::obstacle(capabilities) {
-        return Err(Outcome::now(ProbeReason::UnsupportedKernel, obstacle));
-    }
     let refused = |refusal: profile::Refusal| Outcome::now(ProbeReason::AgentError, refusal.to_string());
     let settings = profile::settings(spec, left).map_err(refused)?;
+    let obstacle = match settings.mode {
+        Mode::Heap => preflight::obstacle(capabilities),
+        other => capabilities.obstacle_to(other),
+    };
+    if let Some(obstacle) = obstacle {
+        return Err(Outcome::now(ProbeReason::UnsupportedKernel, obstacle));
+    }
     let wanted = Wanted::new(&spec.pod_uid, spec.static_pod_hash.as_deref(), &spec.container_id);
     let found = wanted.and_then(|wanted| Ok((container::find(cgroup_root, &wanted)?, wanted.id)));
     let (container, container_id) = found.map_err(|error| outcome::of_container(&error))?;
