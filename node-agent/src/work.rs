@@ -33,6 +33,9 @@ use epoch::End;
 /// Orders for one probe: the probe as the API has it. Closed when it is deleted.
 pub(crate) type Orders = watch::Receiver<Arc<LeakProbe>>;
 
+/// A program that has just been started has not loaded its allocator yet: so long it is looked for.
+const LOADING: Duration = Duration::from_secs(10);
+
 /// The work on one probe.
 struct Work {
     context: Context,
@@ -109,6 +112,7 @@ impl Work {
         if self.say(reason, accepted).await == Written::ProbeGone {
             return Left::Deleted;
         }
+        let mut loaded = Instant::now() + LOADING;
         loop {
             let place = match self.place().await {
                 Ok(place) => place,
@@ -123,6 +127,13 @@ impl Work {
             match end {
                 End::Deleted => return Left::Deleted,
                 End::Drained => return Left::Drained,
+                End::Failed(outcome)
+                    if outcome.reason() == ProbeReason::AllocatorNotFound && Instant::now() < loaded =>
+                {
+                    if let Some(left) = self.pause().await {
+                        return left;
+                    }
+                }
                 End::Failed(outcome) => return Left::Ended(outcome),
                 End::Stopped => return ended(ProbeReason::StoppedEarly, "stopped"),
                 End::TooDear => {
@@ -140,7 +151,7 @@ impl Work {
                 End::NextContainer if left < Duration::from_secs(1) => {
                     return ended(ProbeReason::Completed, "all of the time was watched");
                 }
-                End::NextContainer => {}
+                End::NextContainer => loaded = Instant::now() + LOADING,
                 End::TargetGone { oom_kills, pod_folder } => {
                     let gone = outcome::gone(oom_kills);
                     match self.probe.spec.profile.on_container_restart {
@@ -150,7 +161,7 @@ impl Work {
                         }
                         OnContainerRestart::Follow => {
                             match self.next_container(&gone, pod_folder.as_deref()).await {
-                                Ok(()) => {}
+                                Ok(()) => loaded = Instant::now() + LOADING,
                                 Err(left) => return left,
                             }
                         }

@@ -50,6 +50,22 @@ impl Work {
         result
     }
 
+    /// Waits a second before another try; gives the reason to end, should one come up meanwhile.
+    pub(super) async fn pause(&mut self) -> Option<Left> {
+        let second = tokio::time::sleep(Duration::from_secs(1));
+        tokio::pin!(second);
+        loop {
+            tokio::select! {
+                left = self.interruption() => {
+                    if left.is_some() {
+                        return left;
+                    }
+                }
+                () = &mut second => return None,
+            }
+        }
+    }
+
     /// Waits for the operator to name the container that comes after one that ended.
     pub(super) async fn next_container(&mut self, gone: &str, pod_folder: Option<&Path>) -> Result<(), Left> {
         let old = self.probe.spec.container_id.clone();
