@@ -14,6 +14,7 @@ use crate::inquiry::{Inquiry, summary};
 use crate::installation::{self, NAMESPACE};
 use crate::leaky::{self, Leaky};
 use crate::testbed::{Provider, Testbed};
+use crate::tools::workspace;
 
 const NAME: &str = "seed";
 const WATCHED: &str = "default";
@@ -76,7 +77,11 @@ fn line(finding: &Finding) -> String {
     let place = place.map_or_else(
         || "no stack".to_owned(),
         |frame| match frame.line {
-            Some(line) => format!("{}  {}:{line}", frame.function, frame.file),
+            Some(line) => {
+                let file = Path::new(&frame.file);
+                let file = file.strip_prefix(workspace()).unwrap_or(file);
+                format!("{}  {}:{line}", frame.function, file.display())
+            }
             None => frame.function.clone(),
         },
     );
