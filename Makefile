@@ -63,6 +63,11 @@ score: build ## Record and judge the planted programs: precision and recall; ONL
 	cargo build --quiet --package leakhound-report --example score
 	$(SUDO) env PATH="$$PATH" HOME="$$HOME" $(TARGET)/debug/examples/score --recordings '$(INTO)' --only '$(ONLY)'
 
+.PHONY: e2e
+ONLY ?=
+e2e: setup-test ## Run the tests on a real cluster with the chart and leaky pods; ONLY=name for some
+	$(SUDO) env PATH="$$PATH" HOME="$$HOME" cargo test --package leakhound-e2e --test cluster -- $(ONLY)
+
 .PHONY: cluster cluster-demo cluster-down
 E2E = $(SUDO) env PATH="$$PATH" HOME="$$HOME" $(TARGET)/debug/leakhound-e2e
 cluster: setup-cluster ## Bring up a real cluster with Leakhound on it: on kind where Docker is, else without Docker

@@ -1,0 +1,171 @@
+//! Install, watch, upgrade, uninstall.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::PathBuf;
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use leakhound_e2e::command::{output, run};
+use leakhound_e2e::installation::{self, NAMESPACE};
+use leakhound_e2e::leaky::Leaky;
+use leakhound_e2e::product;
+use leakhound_e2e::tools::{target_dir, workspace};
+use leakhound_e2e::wait::until;
+use serde_json::{Value, json};
+
+use crate::stage::{SOON, Stage};
+
+/// Names of metrics in alerts and dashboard, against what operator and agent say about themselves.
+pub(crate) async fn every_metric_that_is_watched_exists(stage: &Stage) -> Result<()> {
+    let files = workspace().join("charts/leakhound/files");
+    let watched = ["alerts.yaml", "dashboard.json"].map(|name| fs::read_to_string(files.join(name)));
+    let watched = watched.into_iter().collect::<std::io::Result<String>>()?;
+    let mut names = BTreeSet::new();
+    for word in watched.split(|character: char| !(character.is_ascii_alphanumeric() || character == '_')) {
+        if word.starts_with("leakhound_operator_") || word.starts_with("leakhound_agent_") {
+            let family = ["_total", "_bucket"].iter().find_map(|end| word.strip_suffix(end)).unwrap_or(word);
+            names.insert(family.to_owned());
+        }
+    }
+    ensure!(names.len() > 10, "only {names:?} were found in {}", files.display());
+    let agent = stage.own_pod("agent").await?.metadata.name.context("the pod has no name")?;
+    // Some appear when they count for the first time: the other tests see to that.
+    until("every metric has been told", Duration::from_secs(900), async || {
+        let told = stage.raw("services/leakhound-operator:9464/proxy/metrics")?
+            + &stage.raw(&format!("pods/{agent}:9465/proxy/metrics"))?;
+        let missing: Vec<_> =
+            names.iter().filter(|name| !told.contains(&format!("# TYPE {name} "))).collect();
+        ensure!(missing.is_empty(), "{missing:?} are watched and do not exist in\n{told}");
+        Ok(())
+    })
+    .await
+}
+
+/// A pod that investigates itself, from apply to verdict, with a user's rights.
+pub(crate) async fn helm_test_passes(stage: &Stage) -> Result<()> {
+    stage.testbed.load(&product::command_line()?)?;
+    let test = ["test", installation::RELEASE, "--namespace", NAMESPACE, "--timeout", "4m"];
+    let told = output(&mut stage.testbed.helm(&test))?;
+    ensure!(told.contains("Succeeded"), "{told}");
+    Ok(())
+}
+
+/// Strictly: an unknown field is an error, in every object that some value makes the chart render.
+pub(crate) async fn the_api_server_takes_all_that_the_chart_can_render(stage: &Stage) -> Result<()> {
+    stage.namespace("rendered").await?;
+    for values in [
+        "agent.capabilities.preset=compat",
+        "agent.capabilities.preset=privileged",
+        "store.persistence.enabled=true,agent.seLinuxOptions.type=spc_t,agent.appArmorProfile=RuntimeDefault",
+        "store.url=s3://leaks/prod,store.credentialsSecret=s3,operator.replicas=2,reports.service.type=LoadBalancer",
+        "metrics.dashboard.enabled=true,networkPolicy.metricsFrom=null,image.pullSecrets[0].name=key",
+    ] {
+        // In a namespace of its own, where nothing is there to be merged with.
+        let mut helm =
+            stage.testbed.helm(&["template", "leakhound", "--namespace", "rendered", "--skip-tests"]);
+        helm.args(["--kube-version", "1.36.0", "--set", values]).arg(workspace().join("charts/leakhound"));
+        let file = target_dir().join("e2e/rendered.yaml");
+        fs::write(&file, output(&mut helm)?)?;
+        let dry = [
+            "apply",
+            "--server-side",
+            "--force-conflicts",
+            "--dry-run=server",
+            "--validate=strict",
+            "--filename",
+        ];
+        run(stage.testbed.kubectl(&dry).arg(&file)).with_context(|| format!("with {values}"))?;
+    }
+    Ok(())
+}
+
+/// A chart whose definition lacks a field that the operator writes, as the one before the field was added.
+fn older_chart() -> Result<PathBuf> {
+    let older = target_dir().join("e2e/older-chart");
+    if older.exists() {
+        fs::remove_dir_all(&older)?;
+    }
+    run(Command::new("cp").arg("-r").arg(workspace().join("charts/leakhound")).arg(&older))?;
+    let file = older.join("files/crds/leakinvestigations.yaml");
+    let mut definition: Value = serde_yaml_ng::from_str(&fs::read_to_string(&file)?)?;
+    let removed = field(&mut definition)?.remove("topFrame");
+    ensure!(removed.is_some(), "the definition has no field topFrame any more: remove another one here");
+    fs::write(&file, serde_yaml_ng::to_string(&definition)?)?;
+    Ok(older)
+}
+
+fn field(definition: &mut Value) -> Result<&mut serde_json::Map<String, Value>> {
+    let path = "/spec/versions/0/schema/openAPIV3Schema/properties/status/properties/summary/properties";
+    definition.pointer_mut(path).and_then(Value::as_object_mut).context("the definition has no summary")
+}
+
+fn knows_the_field(stage: &Stage) -> Result<bool> {
+    let get = ["get", "crd", "leakinvestigations.leakhound.dev", "--output=json"];
+    let mut definition: Value = serde_json::from_str(&output(&mut stage.testbed.kubectl(&get))?)?;
+    Ok(field(&mut definition)?.contains_key("topFrame"))
+}
+
+pub(crate) async fn upgraded_from_definitions_that_lack_a_field(stage: &Stage) -> Result<()> {
+    stage.upgrade_to(&older_chart()?)?;
+    ensure!(!knows_the_field(stage)?, "the older chart did not take the field away");
+    stage.reinstall().await?;
+    ensure!(knows_the_field(stage)?, "the upgrade did not bring the field");
+    stage.running(Leaky::named("seed")?, "upgraded").await?;
+    let inquiry = stage.investigate("upgraded", "seed", "seed", json!({})).await?;
+    let status = inquiry.reaches("Completed", Duration::from_secs(900)).await?;
+    ensure!(
+        status.summary.is_some_and(|summary| summary.top_frame.is_some()),
+        "the new field is not written"
+    );
+    Ok(())
+}
+
+/// The probes that the kernel has for Leakhound's agent: links with a process of this name.
+fn agents_links() -> Result<Vec<Value>> {
+    let text = output(Command::new("bpftool").args(["--json", "link", "show"]))?;
+    let links: Vec<Value> = serde_json::from_str(&text)?;
+    let is_agents = |link: &Value| {
+        link["pids"].as_array().into_iter().flatten().any(|process| {
+            process["comm"]
+                .as_str()
+                .is_some_and(|comm| "leakhound-agent".starts_with(comm) && !comm.is_empty())
+        })
+    };
+    Ok(links.into_iter().filter(is_agents).collect())
+}
+
+pub(crate) async fn uninstalled_while_probing(stage: &Stage) -> Result<()> {
+    ensure!(agents_links()?.is_empty(), "there are links before: {:?}", agents_links()?);
+    stage.running(Leaky::named("seed")?, "uninstall").await?;
+    let inquiry = stage.investigate("uninstall", "seed", "seed", json!({"duration": "1h"})).await?;
+    until("the probes are on", SOON, async || {
+        inquiry.reaches("Running", Duration::from_secs(1)).await?;
+        ensure!(!agents_links()?.is_empty(), "the kernel knows no link of the agent");
+        Ok(())
+    })
+    .await?;
+    installation::uninstall(&stage.testbed)?;
+    until("the kernel has no probe of ours", SOON, async || {
+        let left = agents_links()?;
+        ensure!(left.is_empty(), "{left:?}");
+        Ok(())
+    })
+    .await?;
+    ensure!(inquiry.exists().await?, "the investigation went with the release");
+    // Nothing holds it back: no finalizer waits for somebody who has gone.
+    inquiry.delete().await?;
+    ensure!(!inquiry.exists().await?, "it cannot be deleted");
+    let pod = output(&mut stage.testbed.kubectl(&[
+        "get",
+        "pod",
+        "seed",
+        "--namespace",
+        "uninstall",
+        "--output=json",
+    ]))?;
+    let pod: Value = serde_json::from_str(&pod)?;
+    ensure!(pod["status"]["containerStatuses"][0]["restartCount"] == 0, "the target was touched: {pod}");
+    Ok(())
+}
