@@ -22,7 +22,7 @@ use crate::{actors::sha256, rig::Rig, samples};
 const INVESTIGATIONS: usize = 1000;
 const NODES: usize = 10;
 const SLOTS: usize = 50;
-const LONG: Duration = Duration::from_secs(500);
+const LONG: Duration = Duration::from_secs(1500);
 
 /// Plays all agents: finishes every probe that it sees, until it is dropped.
 async fn play_agents(rig: Arc<Rig>, tokens: BTreeMap<String, String>) {
