@@ -110,7 +110,7 @@ pub struct LeakProbeStatus {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 253))]
     pub agent_pod: Option<String>,
-    /// The node's boot id: another one than before means that the node restarted.
+    /// Names one run of the agent: another one than before means that it restarted, in the same pod or with the node.
     #[serde(rename = "agentBootID", skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 36))]
     pub agent_boot_id: Option<String>,

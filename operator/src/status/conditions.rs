@@ -129,7 +129,7 @@ fn leak_detected(outcome: &Outcome, merged: Option<&Merged>) -> Says {
             ConditionStatus::False,
             "BelowThresholds",
             format!(
-                "{} stacks lose memory, all below spec.thresholds (minOutstanding, minGrowthPerHour): see the report",
+                "{} stacks lose memory, all below spec.thresholds (minAge, minOutstanding, minGrowthPerHour): see the report",
                 merged.below_thresholds
             ),
         ),
