@@ -38,6 +38,7 @@ lint: setup-test $(WEB)/node_modules/.package-lock.json ## Check format, lints, 
 	cargo fmt --all --check
 	cargo fmt --all --check --manifest-path examples/Cargo.toml
 	cargo clippy --workspace --all-targets -- --deny warnings
+	cargo clippy --package leakhound-e2e --test cluster -- --deny warnings
 	cargo run --quiet --package leakhound-crds --bin crdgen -- check
 	cargo clippy --workspace --manifest-path examples/Cargo.toml --target-dir $(EXAMPLES)/cargo -- --deny warnings
 	cargo deny --log-level error check bans licenses sources

@@ -19,9 +19,10 @@ use leakhound_e2e::wait::until;
 use serde_json::{Value, json};
 
 /// Room for several pods at once on one node: the probes of each take some 200 MiB of kernel memory.
-const VALUES: [&str; 5] = [
+const VALUES: [&str; 6] = [
     "operator.slots.node=6",
     "operator.slots.cluster=6",
+    "store.sweepInterval=10s",
     "agent.maxProbes=6",
     "agent.resources.limits.memory=4Gi",
     "operator.log.filter=debug\\,kube=info\\,hyper=info\\,rustls=info\\,h2=info\\,tower=info\\,object_store=info",
