@@ -55,7 +55,7 @@ async fn a_clock_that_jumps_ahead_does_not_bring_the_deadline_closer() -> Result
     let mut pod = Pod::create()?;
     let container = pod.run(&seed()?, &["100", "120"])?;
     let _agent = stage.program.start()?;
-    let name = stage.order(&pod, &container, 6, json!({ "deadlineTime": in_seconds(100)? })).await?;
+    let name = stage.order(&pod, &container, 6, json!({ "deadlineTime": in_seconds(600)? })).await?;
     stage.running(&name, 1).await?;
     fs::write(stage.program.folder.join("shift"), "3600")?;
     let ended = stage.ended(&name).await?;
