@@ -205,7 +205,12 @@ impl KernelSide {
         let map: PerCpuArray<&MapData, u64> = PerCpuArray::try_from(map).map_err(error)?;
         Ledger::ALL
             .iter()
-            .map(|entry| Ok((*entry, map.get(&(*entry as u32), 0).map_err(error)?.iter().sum())))
+            .map(|entry| {
+                // what one CPU counted another may take back, so that a single CPU's part can be below zero
+                let parts = map.get(&(*entry as u32), 0).map_err(error)?;
+                let sum = parts.iter().fold(0_u64, |sum, part| sum.wrapping_add(*part));
+                Ok((*entry, u64::try_from(sum.cast_signed()).unwrap_or(0)))
+            })
             .collect()
     }
 
