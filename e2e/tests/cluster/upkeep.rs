@@ -122,33 +122,43 @@ pub(crate) async fn upgraded_from_definitions_that_lack_a_field(stage: &Stage) -
     Ok(())
 }
 
-/// The probes that the kernel has for Leakhound's agent: links with a process of this name.
-fn agents_links() -> Result<Vec<Value>> {
-    let text = output(Command::new("bpftool").args(["--json", "link", "show"]))?;
-    let links: Vec<Value> = serde_json::from_str(&text)?;
-    let is_agents = |link: &Value| {
-        link["pids"].as_array().into_iter().flatten().any(|process| {
-            process["comm"]
-                .as_str()
-                .is_some_and(|comm| "leakhound-agent".starts_with(comm) && !comm.is_empty())
-        })
-    };
-    Ok(links.into_iter().filter(is_agents).collect())
+/// Numbers of the links that agents on clusters of ours hold: each is one or more probes in the kernel.
+fn held_links() -> Result<BTreeSet<u64>> {
+    let mut held = BTreeSet::new();
+    for process in fs::read_dir("/proc")?.flatten().map(|entry| entry.path()) {
+        let read = |file: &str| fs::read_to_string(process.join(file)).unwrap_or_default(); // ended meanwhile
+        if read("comm").trim() != "leakhound-agent" || !read("cgroup").contains("kubepods") {
+            continue;
+        }
+        for file in fs::read_dir(process.join("fdinfo")).into_iter().flatten().flatten() {
+            let info = fs::read_to_string(file.path()).unwrap_or_default(); // closed meanwhile
+            let number = info.lines().find_map(|line| line.strip_prefix("link_id:"));
+            held.extend(number.and_then(|number| number.trim().parse::<u64>().ok()));
+        }
+    }
+    Ok(held)
+}
+
+/// Those of them that the kernel still has.
+fn alive(links: &BTreeSet<u64>) -> Result<Vec<u64>> {
+    let all: Vec<Value> =
+        serde_json::from_str(&output(Command::new("bpftool").args(["--json", "link", "show"]))?)?;
+    Ok(all.iter().filter_map(|link| link["id"].as_u64()).filter(|id| links.contains(id)).collect())
 }
 
 pub(crate) async fn uninstalled_while_probing(stage: &Stage) -> Result<()> {
-    ensure!(agents_links()?.is_empty(), "there are links before: {:?}", agents_links()?);
     stage.running(Leaky::named("seed")?, "uninstall").await?;
     let inquiry = stage.investigate("uninstall", "seed", "seed", json!({"duration": "1h"})).await?;
-    until("the probes are on", SOON, async || {
+    let links = until("the probes are on", SOON, async || {
         inquiry.reaches("Running", Duration::from_secs(1)).await?;
-        ensure!(!agents_links()?.is_empty(), "the kernel knows no link of the agent");
-        Ok(())
+        let links = held_links()?;
+        ensure!(alive(&links)?.len() > 2, "the kernel knows only {:?}", alive(&links)?);
+        Ok(links)
     })
     .await?;
     installation::uninstall(&stage.testbed)?;
     until("the kernel has no probe of ours", SOON, async || {
-        let left = agents_links()?;
+        let left = alive(&links)?;
         ensure!(left.is_empty(), "{left:?}");
         Ok(())
     })
