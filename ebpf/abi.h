@@ -177,6 +177,9 @@ struct process {
 	__u32 mapping_count;
 	__u32 pad;
 	struct mapping mapping[MAX_MAPPINGS];	/* sorted by start */
+	/* When the mappings were set: what is known of walks through older ones is void. It is written last, so that a walk
+	 * meanwhile goes by the old time. */
+	__u64 set_ns;
 };
 
 /* ---- ledger: numbered counters, each one a thing that happened or was lost ---- */

@@ -41,12 +41,14 @@ static __always_inline __u32 cohort_of(__u64 now)
 	return cohort < last_cohort ? cohort : last_cohort;
 }
 
+/* `stack` may be none: one that was stored, or had no room, before. */
 static __always_inline struct counters *find_counters(struct counter_key *key, struct stack *stack)
 {
 	struct counters *c = bpf_map_lookup_elem(&counters, key);
 	if (c)
 		return c;
-	if (!bpf_map_lookup_elem(&stacks, &key->stack) && bpf_map_update_elem(&stacks, &key->stack, stack, BPF_ANY))
+	if (!bpf_map_lookup_elem(&stacks, &key->stack) &&
+	    (!stack || bpf_map_update_elem(&stacks, &key->stack, stack, BPF_ANY)))
 		ledger_add(LEDGER_STACKS_FULL, 1);
 	struct counters none = {};
 	bpf_map_update_elem(&counters, key, &none, BPF_NOEXIST);

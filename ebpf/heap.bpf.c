@@ -91,7 +91,8 @@ static __always_inline void insert_block(struct pt_regs *ctx, __u64 cookie, stru
 		.tid = bpf_get_current_pid_tgid(),
 	};
 	struct counter_key counter_key = { .stack = block.stack, .cohort = block.cohort };
-	struct counters *c = find_counters(&counter_key, &w->stack);
+	struct counters *c = find_counters(&counter_key, w->recalled ? 0 : &w->stack);
+	keep_walk(w);
 	if (!c) {
 		ledger_add(LEDGER_COUNTERS_FULL, 1);
 		return;

@@ -4,113 +4,27 @@
 #ifndef LEAKHOUND_UNWIND_BPF_H
 #define LEAKHOUND_UNWIND_BPF_H
 
-#define PAGE_SIZE 4096
-#define EMPTY_HASH 0x9E3779B97F4A7C15ULL
+#include "walk.bpf.h"
+#include "memo.bpf.h"
 
-/* Sized at load to what the target's modules need, with room for libraries loaded later. */
-struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(map_flags, BPF_F_MMAPABLE);
-	__uint(max_entries, 1);
-	__type(key, __u32);
-	__type(value, __u64);
-} rows SEC(".maps");
-
-/* One entry per 4 KiB page of a module: its first row (low half) and the first row after it (high half). */
-struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(map_flags, BPF_F_MMAPABLE);
-	__uint(max_entries, 1);
-	__type(key, __u32);
-	__type(value, __u64);
-} pages SEC(".maps");
-
-struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, MAX_PROCESSES);
-	__type(key, __u32);
-	__type(value, struct process);
-} processes SEC(".maps");
-
-/* One walk and its result. All of it lies in a map on purpose: what lies on the BPF stack the verifier follows value by
- * value through every turn of the loop, and gives up. */
-struct walk {
-	__u32 busy;
-	__u32 mapping;		/* where the last frame was found: the next is often in the same */
-	__u64 ip, sp, bp;
-	__u64 hash;
-	__u32 is_return_address;
-	__u32 frame_pointer_steps;
-	__u64 window_start;
-	__u32 window_length;
-	__u32 pad;
-	struct stack stack;
-	__u64 window[STACK_WINDOW / 8];
-};
-
-struct {
-	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__uint(max_entries, WALKS_PER_CPU);
-	__type(key, __u32);
-	__type(value, struct walk);
-} walks SEC(".maps");
-
-struct walker {
-	struct walk *walk;
-	struct process *process;
-};
-
-/* Per CPU is not enough: with kernel preemption another thread's probe can start on this CPU before ours has ended. */
-static __always_inline struct walk *claim_walk(void)
+/* The same, for a walk that takes notes. */
+static __always_inline int read_word(struct walker *walker, __u64 address, __u64 *value)
 {
-	for (__u32 i = 0; i < WALKS_PER_CPU; i++) {
-		__u32 key = i;
-		struct walk *w = bpf_map_lookup_elem(&walks, &key);
-		if (w && __sync_val_compare_and_swap(&w->busy, 0, 1) == 0)
-			return w;
-	}
-	return 0;
-}
-
-static __always_inline void release_walk(struct walk *w)
-{
-	__sync_val_compare_and_swap(&w->busy, 1, 0);
-}
-
-/* One read of up to 2 KiB costs little more than one of 8 bytes, so the stack is read through a window. It never
- * crosses a page: a read that fails costs an exception. */
-static __always_inline int read_stack(struct walk *w, __u64 address, __u64 *value)
-{
-	__u64 offset = address - w->window_start;
-
-	if (offset < w->window_length && !(offset & 7)) {
-		__u32 i = offset >> 3;
-		if (i < STACK_WINDOW / 8) {
-			*value = w->window[i];
-			return 0;
-		}
-	}
-	if (address & 7)
-		return bpf_probe_read_user(value, 8, (void *)address);
-	__u32 length = PAGE_SIZE - (address & (PAGE_SIZE - 1));
-	if (length > STACK_WINDOW)
-		length = STACK_WINDOW;
-	w->window_length = 0;
-	if (bpf_probe_read_user(w->window, length, (void *)address))
+	if (read_stack(walker->walk, address, value))
 		return -1;
-	w->window_start = address;
-	w->window_length = length;
-	*value = w->window[0];
+	if (walker->memo)
+		note_read(walker->memo, address, *value);
 	return 0;
 }
 
 /* Where there are no rows (JIT code, assembly without CFI) a frame pointer may still be kept. */
-static __always_inline int step_by_frame_pointer(struct walk *w)
+static __always_inline int step_by_frame_pointer(struct walker *walker)
 {
+	struct walk *w = walker->walk;
 	__u64 bp, ip;
 
-	if (w->bp < w->sp || (w->bp & 7) || read_stack(w, w->bp, &bp) ||
-	    read_stack(w, w->bp + 8, &ip)) {
+	if (w->bp < w->sp || (w->bp & 7) || read_word(walker, w->bp, &bp) ||
+	    read_word(walker, w->bp + 8, &ip)) {
 		w->stack.end = WALK_NO_ROWS;
 		return 1;
 	}
@@ -126,13 +40,14 @@ static __always_inline int step_by_frame_pointer(struct walk *w)
 	return 0;
 }
 
-static __always_inline int step_over_signal(struct walk *w)
+static __always_inline int step_over_signal(struct walker *walker)
 {
+	struct walk *w = walker->walk;
 	/* struct rt_sigframe on x86-64: siginfo and ucontext; uc_mcontext's registers start 40 bytes above sp */
 	__u64 registers = w->sp + 40, sp;
 
-	if (read_stack(w, registers + 10 * 8, &w->bp) || read_stack(w, registers + 15 * 8, &sp) ||
-	    read_stack(w, registers + 16 * 8, &w->ip)) {
+	if (read_word(walker, registers + 10 * 8, &w->bp) || read_word(walker, registers + 15 * 8, &sp) ||
+	    read_word(walker, registers + 16 * 8, &w->ip)) {
 		w->stack.end = WALK_UNREADABLE;
 		return 1;
 	}
@@ -209,10 +124,10 @@ static int step(__u32 i, struct walker *walker)
 		return 1;
 	}
 	if (!m->page_count)
-		return step_by_frame_pointer(w);
+		return step_by_frame_pointer(walker);
 	__u64 *row = find_row(m, pc);
 	if (!row)
-		return step_by_frame_pointer(w);
+		return step_by_frame_pointer(walker);
 
 	__u64 rule = *row, base, cfa, value;
 	__u32 kind = (rule >> 12) & 15;
@@ -233,19 +148,19 @@ static int step(__u32 i, struct walker *walker)
 	case CFA_DEREF_RBP:
 	case CFA_REALIGNED:
 		base = kind == CFA_DEREF_RSP ? w->sp : w->bp;
-		if (read_stack(w, base + cfa_offset, &value)) {
+		if (read_word(walker, base + cfa_offset, &value)) {
 			w->stack.end = WALK_UNREADABLE;
 			return 1;
 		}
 		cfa = value + add;
 		break;
 	case CFA_SIGNAL:
-		return step_over_signal(w);
+		return step_over_signal(walker);
 	case CFA_END:
 		w->stack.end = WALK_COMPLETE;
 		return 1;
 	case CFA_NONE:
-		return step_by_frame_pointer(w);
+		return step_by_frame_pointer(walker);
 	default:
 		w->stack.end = WALK_UNSUPPORTED;
 		return 1;
@@ -259,13 +174,13 @@ static int step(__u32 i, struct walker *walker)
 	if (bp_offset > 0) {
 		w->bp = 0; /* lost */
 	} else if (bp_offset || kind == CFA_REALIGNED) {
-		if (read_stack(w, kind == CFA_REALIGNED ? w->bp : cfa + bp_offset, &value)) {
+		if (read_word(walker, kind == CFA_REALIGNED ? w->bp : cfa + bp_offset, &value)) {
 			w->stack.end = WALK_UNREADABLE;
 			return 1;
 		}
 		w->bp = value;
 	}
-	if (read_stack(w, cfa - 8, &value)) {
+	if (read_word(walker, cfa - 8, &value)) {
 		w->stack.end = WALK_UNREADABLE;
 		return 1;
 	}
@@ -280,7 +195,7 @@ static int step(__u32 i, struct walker *walker)
 }
 
 /* Walks from the registers given into a claimed walk. `interrupted` says that they are those of an instruction, not of a
- * call about to return. The hash names the stack: it begins with the process and the function called, so that equal
+ * call about to return; whoever passes false calls `keep_walk` afterwards. The hash names the stack: it begins with the process and the function called, so that equal
  * addresses in two programs, or malloc and calloc on one line, stay apart. */
 static __always_inline int walk_stack(struct walk *w, struct pt_regs *registers, __u32 process, __u32 hook,
 				      bool interrupted)
@@ -294,24 +209,26 @@ static __always_inline int walk_stack(struct walk *w, struct pt_regs *registers,
 	w->ip = PT_REGS_IP(registers);
 	w->sp = PT_REGS_SP(registers);
 	w->bp = PT_REGS_FP(registers);
-	w->hash = EMPTY_HASH ^ ((__u64)process << 32 | hook);
 	w->is_return_address = !interrupted;
 	w->frame_pointer_steps = 0;
+	w->memo = memo_key(w->ip, w->sp);
+	w->recalled = 0;
+	w->noted = 0;
 	w->stack.length = 0;
 	w->stack.process = process;
 	w->stack.hook = hook;
 	w->stack.end = WALK_TRUNCATED;
 	w->stack.interrupted = interrupted;
+	open_window(w);
 
-	w->window_start = w->sp;
-	w->window_length = 0;
-	__u32 length = PAGE_SIZE - (w->sp & (PAGE_SIZE - 1));
-	if (length > STACK_WINDOW)
-		length = STACK_WINDOW;
-	if (!(w->sp & 7) && !bpf_probe_read_user(w->window, length, (void *)w->sp))
-		w->window_length = length;
-
-	bpf_loop(MAX_FRAMES + 1, step, &walker, 0);
+	/* an interrupted instruction may be any: its walk seldom comes again */
+	struct memo *memo = interrupted ? 0 : bpf_map_lookup_elem(&memos, &w->memo);
+	if (!memo || !recall_walk(&walker, memo)) {
+		if (memo)
+			take_notes(&walker, memo);
+		w->hash = EMPTY_HASH ^ ((__u64)process << 32 | hook);
+		bpf_loop(MAX_FRAMES + 1, step, &walker, 0);
+	}
 
 	if (w->frame_pointer_steps)
 		ledger_add(LEDGER_FRAME_POINTER_STEPS, w->frame_pointer_steps);

@@ -360,6 +360,8 @@ pub struct Process {
     pub pad: u32,
     /// Sorted by start.
     pub mapping: [Mapping; MAX_MAPPINGS],
+    /// When this was written, by `CLOCK_MONOTONIC`: walks remembered from before are void.
+    pub set_ns: u64,
 }
 
 macro_rules! ledger {

@@ -43,7 +43,7 @@ fn both_sides_agree_on_structures_and_numbers() {
     compare!(text, Effort = "effort" { runs, timed, timed_ns });
     compare!(text, Stack = "stack" { length, process, hook, end, interrupted, pad, address });
     compare!(text, Mapping = "mapping" { start, end, bias, first_page, page_count });
-    compare!(text, Process = "process" { mapping_count, pad, mapping });
+    compare!(text, Process = "process" { mapping_count, pad, mapping, set_ns });
 
     let shape = Shape { operation: Operation::Reallocate, size: 3, count: 2, pointer: 1 };
     let cookie = shape.cookie(0x1234, true, ProcessNumber::new(0x56, 0x78));

@@ -6,6 +6,7 @@ use leakhound_ebpf::abi::{self, ProcessNumber};
 
 use crate::{
     attachment::ProcessProbes,
+    kernel_side::monotonic_ns,
     maps,
     modules::{Module, Modules},
     process::ProcessId,
@@ -93,6 +94,7 @@ impl Followed {
             mapping_count: 0,
             pad: 0,
             mapping: [abi::Mapping::default(); abi::MAX_MAPPINGS],
+            set_ns: monotonic_ns(),
         });
         for (to, code) in table.mapping.iter_mut().zip(&self.code) {
             let place = code.module.and_then(|number| modules.get(number)).and_then(Module::place);

@@ -15,7 +15,7 @@ mod ways;
 
 use std::path::Path;
 
-use leakhound_report::recording::End;
+use leakhound_report::recording::{End, Mode};
 use leakhound_tracer::{rung::Rung, sampling::Period, settings::Settings};
 use program::{Bench, Length, Scenario, compile};
 use ways::{with_empty, with_investigation, with_peer};
@@ -61,9 +61,11 @@ fn compare(bench: &Bench, peer: &Path, every_rung: bool) {
     let mut ends = Vec::new();
     let by = |rung| Settings { rung: Some(rung), ..Settings::default() };
     let sampled = Settings { sample: Some(Period::DEFAULT), ..by(Rung::Session) };
+    let growth = Settings { mode: Mode::Growth, ..Settings::default() };
     let ways = [
         ("full tracking, uprobe.session", by(Rung::Session), true),
         ("sampled every 512 KiB, uprobe.session", sampled, true),
+        ("growth mode, while nothing grows", growth, every_rung),
         ("full tracking, uprobe_multi", by(Rung::Multi), every_rung),
         ("full tracking, perf-event", by(Rung::PerfEvent), every_rung),
     ];

@@ -62,6 +62,20 @@ fn stacks_without_frame_pointers_reach_the_outermost_function() {
     }
 }
 
+/// A walk that was done before is not done again: one that differs in a return address alone is not the same.
+#[test]
+fn callers_at_the_same_depth_stay_apart() {
+    if !can_probe() {
+        return;
+    }
+    let program = compile("cc", "twins.c", "twins", &["-g", "-O1", "-fno-optimize-sibling-calls"]);
+    let recording = watch_command(&command(&program, &["9000"]), &short(Duration::from_secs(60))).unwrap();
+    let (left, right) = (through(&recording, "keep_left"), through(&recording, "keep_right"));
+    assert_eq!((left.live_count, left.live_bytes), (3000, 3000 * 24));
+    assert_eq!((right.live_count, right.live_bytes), (6000, 6000 * 40));
+    assert_eq!(ledger(&recording, "stacksFull"), 0);
+}
+
 #[test]
 fn a_full_map_is_counted_and_never_counted_as_live() {
     if !can_probe() {

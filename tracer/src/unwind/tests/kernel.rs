@@ -59,6 +59,7 @@ fn probe(program: &Program) -> (Heap, Vec<crate::rung::Attachment>) {
         mapping_count: 0,
         pad: 0,
         mapping: [abi::Mapping::default(); abi::MAX_MAPPINGS],
+        set_ns: 0,
     });
     for (mapping, module) in process.mapping.iter_mut().zip(&modules) {
         let mut entry =
