@@ -82,4 +82,16 @@ mod tests {
         }
         prove().unwrap();
     }
+
+    #[test]
+    fn frees_in_bulk_are_seen_wherever_the_kernel_has_kprobes() {
+        if !rustix::process::geteuid().is_root() {
+            assert!(std::env::var_os("CI").is_none(), "CI must run this as root");
+            eprintln!("SKIPPED: tracing needs root");
+            return;
+        }
+        let memory = KernelMemory::load(Scope::Targets, Constants::SELF_TEST, Capacity::SELF_TEST).unwrap();
+        let has_kprobes = std::path::Path::new("/sys/bus/event_source/devices/kprobe").exists();
+        assert_eq!(memory.bulk_frees.is_some(), has_kprobes);
+    }
 }
