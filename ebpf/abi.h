@@ -101,8 +101,8 @@ struct ended_block {
 
 /* ---- effort: how often the programs ran, and how long ---- */
 enum effort_kind {
-	EFFORT_CALL = 0,	/* an allocating function was called */
-	EFFORT_RETURN = 1,	/* and returned */
+	EFFORT_CALL = 0,	/* an allocating function was called, or an allocation was seen at a tracepoint */
+	EFFORT_RETURN = 1,	/* the function returned, or what was seen is followed */
 	EFFORT_FREE = 2,
 	EFFORT_STEPPED = 4,	/* added to these where the kernel single-steps the probed instruction */
 	EFFORT_KINDS = 8,
@@ -211,6 +211,7 @@ enum ledger {
 	LEDGER_FREES_LOST = 24,		/* frees whose block could not be taken out: the table was busy on this CPU */
 	LEDGER_RECLAIMABLE = 25,	/* allocations left out that the kernel takes back by itself: page cache, inodes ... */
 	LEDGER_OWN_EVENTS = 26,		/* allocations left out because they are the tracer's own */
+	LEDGER_OVER_BUDGET = 27,	/* allocations left out because following them would have cost more than the budget */
 	LEDGER_LENGTH = 32,
 };
 

@@ -14,6 +14,8 @@
 #include "insert.bpf.h"
 #include "target.bpf.h"
 #include "unwind.bpf.h"
+#include "effort.bpf.h"
+#include "ration.bpf.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
@@ -34,32 +36,50 @@ static __always_inline bool is_fresh_memory(__u32 flags, __u32 order)
 	return (flags & GFP_ZERO) || (order == HUGE_ORDER && (flags & GFP_NOMEMALLOC));
 }
 
+static __always_inline bool is_wanted(__u32 order)
+{
+	if ((__u64)PAGE_SIZE << order < min_size) {
+		ledger_add(LEDGER_SMALL_ALLOCATIONS, 1);
+		return false;
+	}
+	return is_affordable();
+}
+
+static __always_inline void follow(__u64 page, __u32 order, __u32 process)
+{
+	struct walk *w = claim_walk();
+	if (!w) {
+		ledger_add(LEDGER_WALKS_BUSY, 1);
+		return;
+	}
+	/* The program's registers when it entered the kernel: the instruction that touched the page, or its system call. */
+	struct pt_regs *registers = (struct pt_regs *)bpf_task_pt_regs(bpf_get_current_task_btf());
+	if (!walk_stack(w, registers, process, NO_HOOK, true) &&
+	    insert_block(page, (__u64)PAGE_SIZE << order, 0, w->hash, &w->stack) && order == HUGE_ORDER)
+		__sync_fetch_and_add(&huge_pages, 1);
+	release_walk(w);
+}
+
+/* page, order, flags, kind */
 SEC("raw_tp/mm_page_alloc")
 int growth_allocated(__u64 *ctx)
 {
 	__u64 page = ctx[0];
-	__u32 order = ctx[1], flags = ctx[2];
+	__u32 order = ctx[1], flags = ctx[2], *process;
 
 	if (!is_fresh_memory(flags, order) || !page)
 		return 0;
-	__u32 *process = current_target();
+	process = current_target();
 	if (!process)
 		return 0;
-	if ((__u64)PAGE_SIZE << order < min_size) {
-		ledger_add(LEDGER_SMALL_ALLOCATIONS, 1);
+	struct stopwatch stopwatch = begin_effort(EFFORT_CALL);
+	bool wanted = is_wanted(order);
+	end_effort(&stopwatch);
+	if (!wanted)
 		return 0;
-	}
-	struct walk *w = claim_walk();
-	if (!w) {
-		ledger_add(LEDGER_WALKS_BUSY, 1);
-		return 0;
-	}
-	/* The program's registers when it entered the kernel: the instruction that touched the page, or its system call. */
-	struct pt_regs *registers = (struct pt_regs *)bpf_task_pt_regs(bpf_get_current_task_btf());
-	if (!walk_stack(w, registers, *process, NO_HOOK, true) &&
-	    insert_block(page, (__u64)PAGE_SIZE << order, w->hash, &w->stack) && order == HUGE_ORDER)
-		__sync_fetch_and_add(&huge_pages, 1);
-	release_walk(w);
+	stopwatch = begin_effort(EFFORT_RETURN);
+	follow(page, order, *process);
+	end_effort(&stopwatch);
 	return 0;
 }
 
@@ -93,6 +113,7 @@ static __always_inline void free_part(__u64 page, __u64 size)
 		ledger_add(LEDGER_FREES_LOST, 1);
 }
 
+/* page, order */
 SEC("raw_tp/mm_page_free")
 int growth_freed(__u64 *ctx)
 {
@@ -105,9 +126,11 @@ int growth_freed(__u64 *ctx)
 			free_part(key.address, size);
 		return 0;
 	}
+	struct stopwatch stopwatch = begin_effort(EFFORT_FREE);
 	if (is_ending())
 		bpf_map_delete_elem(&blocks, &key); /* its page can go to somebody else now, but the sums stay */
 	else
 		remove_block(&key, found);
+	end_effort(&stopwatch);
 	return 0;
 }

@@ -13,6 +13,7 @@
 #include "unwind.bpf.h"
 #include "sampling.bpf.h"
 #include "effort.bpf.h"
+#include "ration.bpf.h"
 #include "stream.bpf.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
@@ -148,7 +149,7 @@ static __always_inline bool is_followed(struct pt_regs *ctx, __u64 cookie, __u64
 		ledger_add(LEDGER_UNSAMPLED_ALLOCATIONS, 1);
 		return false;
 	}
-	return true;
+	return is_affordable();
 }
 
 /* Keeps what the return needs to know. Returns false when nobody has to see it return. */

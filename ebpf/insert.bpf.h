@@ -27,8 +27,8 @@ static __always_inline void count_missed(struct block *old)
 		__sync_fetch_and_add(count, 1);
 }
 
-/* Returns whether it was counted. */
-static __always_inline bool insert_block(__u64 address, __u64 size, __u64 hash, struct stack *stack)
+/* `shift` is as in struct block. Returns whether it was counted. */
+static __always_inline bool insert_block(__u64 address, __u64 size, __u32 shift, __u64 hash, struct stack *stack)
 {
 	__u64 now = bpf_ktime_get_ns();
 	struct block block = {
@@ -36,6 +36,7 @@ static __always_inline bool insert_block(__u64 address, __u64 size, __u64 hash, 
 		.stack = hash,
 		.allocated_ns = now,
 		.cohort = cohort_of(now),
+		.shift = shift,
 		.tid = bpf_get_current_pid_tgid(),
 	};
 	struct counter_key counter_key = { .stack = hash, .cohort = block.cohort };
@@ -59,7 +60,7 @@ static __always_inline bool insert_block(__u64 address, __u64 size, __u64 hash, 
 		ledger_add(LEDGER_BLOCKS_FULL, 1);
 		return false;
 	}
-	count_block(&c->allocated, size, 0, 1);
+	count_block(&c->allocated, size, shift, 1);
 	return true;
 }
 

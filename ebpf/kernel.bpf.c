@@ -13,6 +13,9 @@
 #include "counters.bpf.h"
 #include "insert.bpf.h"
 #include "target.bpf.h"
+#include "sampling.bpf.h"
+#include "effort.bpf.h"
+#include "ration.bpf.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
@@ -77,24 +80,54 @@ static __always_inline void trace_stack(struct trace *t, void *ctx, __u32 event)
 		ledger_add(LEDGER_WALKS_COMPLETE + t->stack.end, 1);
 }
 
-static __always_inline int allocated(void *ctx, __u64 address, __u64 size, __u32 event)
+/* What a tracepoint said of an allocation. */
+struct allocation {
+	__u64 address;
+	__u64 size;
+	__u32 event;		/* enum kernel_event */
+	__u32 shift;		/* as in struct block */
+};
+
+static __always_inline bool is_wanted(struct allocation *a)
 {
-	if (!address) {
+	if (!a->address) {
 		ledger_add(LEDGER_FAILED_ALLOCATIONS, 1);
-		return 0;
+		return false;
 	}
-	if (size < min_size) {
+	if (a->size < min_size) {
 		ledger_add(LEDGER_SMALL_ALLOCATIONS, 1);
-		return 0;
+		return false;
 	}
+	if (a->shift && !is_drawn(a->size, a->shift)) {
+		ledger_add(LEDGER_UNSAMPLED_ALLOCATIONS, 1);
+		return false;
+	}
+	return is_affordable();
+}
+
+static __always_inline void follow(void *ctx, struct allocation *a)
+{
 	struct trace *t = claim_trace();
 	if (!t) {
 		ledger_add(LEDGER_WALKS_BUSY, 1);
-		return 0;
+		return;
 	}
-	trace_stack(t, ctx, event);
-	insert_block(address, size, t->hash, &t->stack);
+	trace_stack(t, ctx, a->event);
+	insert_block(a->address, a->size, a->shift, t->hash, &t->stack);
 	__sync_val_compare_and_swap(&t->busy, 1, 0);
+}
+
+/* The end of each program that sees an allocation, whose stopwatch runs since its beginning. */
+static __always_inline int settle(void *ctx, struct stopwatch *stopwatch, bool stays, struct allocation *a)
+{
+	bool wanted = stays && is_wanted(a);
+
+	end_effort(stopwatch);
+	if (!wanted)
+		return 0;
+	*stopwatch = begin_effort(EFFORT_RETURN);
+	follow(ctx, a);
+	end_effort(stopwatch);
 	return 0;
 }
 
@@ -104,12 +137,14 @@ static __always_inline int freed(__u64 address, bool known_kind)
 	struct block_key key = { .address = address };
 	struct block *found = bpf_map_lookup_elem(&blocks, &key);
 
-	if (!found) {
-		if (whole_machine && known_kind && address)
-			ledger_add(LEDGER_UNMATCHED_FREES, 1);
+	if (!found && !whole_machine)
 		return 0;
-	}
-	remove_block(&key, found);
+	struct stopwatch stopwatch = begin_effort(EFFORT_FREE);
+	if (found)
+		remove_block(&key, found);
+	else if (known_kind && address)
+		ledger_add(LEDGER_UNMATCHED_FREES, 1);
+	end_effort(&stopwatch);
 	return 0;
 }
 
@@ -125,9 +160,12 @@ static __always_inline bool is_reclaimable(__u32 flags)
 SEC("raw_tp/kmalloc")
 int kernel_kmalloc(__u64 *ctx)
 {
-	if (!is_followed() || is_reclaimable(ctx[4]))
+	if (!is_followed())
 		return 0;
-	return allocated(ctx, ctx[1], ctx[3], KERNEL_KMALLOC);
+	struct stopwatch stopwatch = begin_effort(EFFORT_CALL);
+	struct allocation a = { .address = ctx[1], .size = ctx[3], .event = KERNEL_KMALLOC, .shift = sample_shift() };
+
+	return settle(ctx, &stopwatch, !is_reclaimable(ctx[4]), &a);
 }
 
 /* call site, pointer, cache, flags, node */
@@ -136,18 +174,34 @@ int kernel_cache_alloc(__u64 *ctx)
 {
 	struct kmem_cache *cache = (struct kmem_cache *)ctx[2];
 
-	if (!is_followed() || is_reclaimable(BPF_CORE_READ(cache, allocflags)))
+	if (!is_followed())
 		return 0;
-	return allocated(ctx, ctx[1], BPF_CORE_READ(cache, size), KERNEL_CACHE);
+	struct stopwatch stopwatch = begin_effort(EFFORT_CALL);
+	struct allocation a = {
+		.address = ctx[1],
+		.size = BPF_CORE_READ(cache, size),
+		.event = KERNEL_CACHE,
+		.shift = sample_shift(),
+	};
+
+	return settle(ctx, &stopwatch, !is_reclaimable(BPF_CORE_READ(cache, allocflags)), &a);
 }
 
 /* page, order, flags, kind */
 SEC("raw_tp/mm_page_alloc")
 int kernel_page_alloc(__u64 *ctx)
 {
-	if (!is_followed() || is_reclaimable(ctx[2]))
+	if (!is_followed())
 		return 0;
-	return allocated(ctx, ctx[0], (__u64)PAGE_SIZE << (__u32)ctx[1], KERNEL_PAGES);
+	struct stopwatch stopwatch = begin_effort(EFFORT_CALL);
+	struct allocation a = {
+		.address = ctx[0],
+		.size = (__u64)PAGE_SIZE << (__u32)ctx[1],
+		.event = KERNEL_PAGES,
+		.shift = sample_shift(),
+	};
+
+	return settle(ctx, &stopwatch, !is_reclaimable(ctx[2]), &a);
 }
 
 SEC("raw_tp/kfree")

@@ -43,6 +43,12 @@ static __always_inline __u32 sample_shift(void)
 	return shift ? *shift : 0;
 }
 
+/* Whether a block is followed that is seen once only. */
+static __always_inline bool is_drawn(__u64 size, __u32 shift)
+{
+	return bpf_get_prandom_u32() < sample_probability(size, shift);
+}
+
 /* Whether this call's block is followed.
  *
  * A block that two allocator functions hand on to one another would be drawn twice, and counted nearly twice as often as

@@ -88,11 +88,11 @@ pub(crate) struct Run {
     #[arg(long, value_name = "FILE")]
     pub(crate) events: Option<PathBuf>,
     /// Follow a sample of the allocations, one every so many bytes on average (such as 512KiB): the sums become estimates with
-    /// an error, and cost far less; rounded up to a power of two
+    /// an error, and cost far less; rounded up to a power of two. Heap and kernel mode can, growth mode follows every page
     #[arg(long, value_name = "SIZE", value_parser = period)]
     pub(crate) sample: Option<Period>,
     /// What watching may cost the program, as a share of one core; when it is more, fewer allocations are followed, and none
-    /// at last. `off` follows all of them whatever it takes
+    /// at last (growth mode, which takes no sample, ends at once). `off` follows all of them whatever it takes
     #[arg(long, value_name = "SHARE", default_value = "5%", value_parser = budget)]
     pub(crate) budget: BudgetChoice,
     /// Write a recording, for `leakhound report` and `leakhound diff`

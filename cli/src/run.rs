@@ -55,8 +55,13 @@ fn settings(run: &Run) -> Settings {
             run.duration
         ));
     }
-    if run.mode != Mode::Heap && (run.attach.is_some() || run.sample.is_some()) {
-        misuse("--attach and --sample are about probes in a program: only heap mode has any");
+    if run.mode != Mode::Heap && run.attach.is_some() {
+        misuse("--attach is about probes in a program: only heap mode has any");
+    }
+    if run.mode == Mode::Growth && run.sample.is_some() {
+        misuse(
+            "--sample draws among single allocations: growth mode sees pages, and follows each; heap and kernel mode take samples",
+        );
     }
     Settings {
         mode: run.mode.into(),

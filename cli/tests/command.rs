@@ -79,6 +79,18 @@ fn wrong_use_ends_with_2_and_says_how_to_do_better() {
     assert_refused(&["run"], 2, &["--pid", "--container"]);
     assert_refused(&["run", "--mode", "growth"], 2, &["--pid", "--mode kernel"]);
     assert_refused(&["run", "--mode", "growth", "--pid", "1", "--attach", "perf-event"], 2, &["heap mode"]);
+    assert_refused(
+        &["run", "--mode", "growth", "--pid", "1", "--sample", "4KiB"],
+        2,
+        &["follows each", "heap and kernel"],
+    );
+    for mode in ["heap", "growth", "kernel"] {
+        assert_refused(
+            &["run", "--mode", mode, "--pid", "1", "--budget", "0%"],
+            2,
+            &["leaves no time", "1%"],
+        );
+    }
     assert_refused(&["run", "--mode", "stack", "--pid", "1"], 2, &["heap", "growth", "kernel"]);
     assert_refused(&["run", "--pid", "1", "--container", "abc"], 2, &["cannot be used"]);
     assert_refused(&["run", "--pid", "x"], 2, &["--pid"]);

@@ -184,9 +184,9 @@ pub struct Counters {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[repr(u32)]
 pub enum EffortKind {
-    /// An allocating function was called.
+    /// An allocating function was called, or an allocation was seen at a tracepoint.
     Call = 0,
-    /// And returned.
+    /// The function returned, or what was seen is followed.
     Return = 1,
     /// A block was freed.
     Free = 2,
@@ -412,6 +412,7 @@ ledger! {
     FreesLost = 24, "freesLost";
     Reclaimable = 25, "reclaimable";
     OwnEvents = 26, "ownEvents";
+    OverBudget = 27, "overBudget";
 }
 
 /// Length of the ledger in the kernel; the numbers above [`Ledger::ALL`] are kept free.

@@ -10,6 +10,8 @@
 //!   counters.bpf.h  live blocks, and counters by stack and cohort
 //!   insert.bpf.h    takes in and out what the kernel's allocators gave out
 //!   target.bpf.h    which of the followed processes is running
+//!   effort.bpf.h    how often programs run and for how long
+//!   ration.bpf.h    how much may be followed until user space looks again
 //!   ledger.bpf.h    counts what was lost and why
 //!   abi.h           = src/abi.rs
 //! ```

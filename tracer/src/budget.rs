@@ -4,9 +4,14 @@
 //! every allocation -> a sample of them, ever coarser -> no probes at all
 //! ```
 //!
-//! The kernel side counts and times its own runs, and a calibration at start-up says what the traps around them cost. An
-//! allowance as in a savings account grows with time up to half a second of one core, so that a busy start is no reason
-//! to give anything up, and a program of any speed has paid at most that before something is.
+//! The kernel side counts and times its own runs, and a calibration at start-up says what the traps around them cost. What
+//! was spent since the last look is held against the time that passed since then, however late the look is. An allowance as
+//! in a savings account grows with time up to half a second of one core, so that a busy start is no reason to give anything
+//! up, and a program of any speed has paid at most that before something is.
+//!
+//! At each look the kernel side is also given a ration of allocations to follow, which lasts until the next: when nobody
+//! looks, because the machine is too busy, what is beyond it is left out and counted. What no ration can save are the
+//! traps: these end when the probes come off.
 
 mod cost;
 
@@ -27,7 +32,7 @@ pub struct Budget(f64);
 pub enum BudgetError {
     /// Nothing.
     #[error(
-        "a budget of 0 % leaves no time for any probe: use --mode growth, which costs nothing while the program does not grow, or a budget such as 1%"
+        "a budget of 0 % leaves no time to watch anything: use one such as 1%; --mode growth costs nothing while the program does not grow"
     )]
     Nothing,
     /// No share.
@@ -40,6 +45,8 @@ pub enum BudgetError {
 pub enum Level {
     /// Every allocation.
     Everything,
+    /// The same, in a mode that cannot do with a sample.
+    NoSample,
     /// A sample.
     Sample(Period),
 }
@@ -58,6 +65,8 @@ pub enum Step {
 /// Saved up at most: half a second, or what is earned in ten.
 const MOST_SAVED: Duration = Duration::from_millis(500);
 const SAVING_TIME: f64 = 10.0;
+/// For so long the kernel side may go on by itself.
+const RATION_SECONDS: f64 = 1.0;
 
 impl Budget {
     /// A share of one core, above 0 and up to 1.
@@ -76,7 +85,7 @@ impl Budget {
 
     /// What to do at this level, with this much of the allowance left and at this rate of spending.
     pub fn decide(self, level: Level, allowance: &Allowance, spending: &Spending) -> Step {
-        if allowance.0 > 0.0 || spending.share <= self.0 {
+        if !spending.rationed && (allowance.0 > 0.0 || spending.share <= self.0) {
             return Step::Stay;
         }
         if spending.least > self.0 {
@@ -85,8 +94,17 @@ impl Budget {
         match level {
             Level::Everything => Step::Sample(Period::FIRST_STEP),
             Level::Sample(period) if period < Period::LAST_STEP => Step::Sample(period.coarser()),
-            Level::Sample(_) => Step::LetGo,
+            Level::Sample(_) | Level::NoSample => Step::LetGo,
         }
+    }
+
+    /// How many allocations may be followed from now on, if nobody looks for a second: what is saved and what is earned meanwhile
+    /// pays for them, when what happens anyway takes a share of `least` and one more costs so many nanoseconds.
+    pub fn ration(self, allowance: &Allowance, least: f64, allocation_ns: f64) -> i64 {
+        let seconds = allowance.0.max(0.0) + (self.0 - least).max(0.0) * RATION_SECONDS;
+        #[expect(clippy::cast_possible_truncation, reason = "a float cast saturates, which is as good")]
+        let allocations = (seconds * 1e9 / allocation_ns.max(1.0)) as i64;
+        allocations
     }
 }
 

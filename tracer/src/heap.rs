@@ -1,16 +1,11 @@
 //! Heap mode's side of the kernel: its programs and unwind tables.
 
-use aya::maps::{Array, MapData, PerCpuArray, RingBuf};
-use leakhound_ebpf::{
-    HEAP,
-    abi::{Effort, EffortKind},
-};
+use aya::maps::{MapData, RingBuf};
+use leakhound_ebpf::HEAP;
 
 use crate::{
-    budget::Efforts,
     kernel_side::{Constants, KernelSide, KernelSideError},
     rung::{Probes, ProgramNames, Rung},
-    sampling::Period,
     settings::Capacity,
     unwind_maps::UnwindMaps,
 };
@@ -53,33 +48,9 @@ impl Heap {
         Ok(Self { side, probes, unwind, capacity })
     }
 
-    /// Follows a sample from now on, or every allocation. Blocks keep the weight they were drawn with.
-    pub fn set_sampling(&mut self, period: Option<Period>) -> Result<(), KernelSideError> {
-        let shift = period.map_or(0, Period::shift);
-        let error = |source| KernelSideError::Map { name: "sampling", source };
-        let map = self.side.map_mut("sampling")?;
-        Array::<_, u32>::try_from(map).and_then(|mut map| map.set(0, shift, 0)).map_err(error)
-    }
-
     /// Where blocks come out as they end; `None` when it was taken already.
     pub fn take_stream(&mut self) -> Option<RingBuf<MapData>> {
         self.side.object.aya.take_map("ended").and_then(|map| RingBuf::try_from(map).ok())
-    }
-
-    /// How often the programs ran so far, and for how long.
-    pub fn efforts(&self) -> Result<Efforts, KernelSideError> {
-        let error = |source| KernelSideError::Map { name: "efforts", source };
-        let map: PerCpuArray<&MapData, Effort> =
-            PerCpuArray::try_from(self.side.map("efforts")?).map_err(error)?;
-        let mut of_kinds = [Effort::default(); EffortKind::ALL.len()];
-        for (kind, sum) in EffortKind::ALL.into_iter().zip(&mut of_kinds) {
-            for cpu in map.get(&(kind as u32), 0).map_err(error)?.iter() {
-                sum.runs += cpu.runs;
-                sum.timed += cpu.timed;
-                sum.timed_ns += cpu.timed_ns;
-            }
-        }
-        Ok(Efforts::new(of_kinds))
     }
 }
 

@@ -1,6 +1,8 @@
 //! What every mode keeps in the kernel, as Rust sees it: counters by stack and cohort, the stacks, the live blocks, the
 //! processes' mappings, and the ledger.
 
+mod cost;
+
 use std::{
     collections::BTreeMap,
     os::{fd::BorrowedFd, unix::fs::MetadataExt},
@@ -15,7 +17,7 @@ use thiserror::Error;
 use crate::{
     bpf::{BatchError, Object, ObjectError, TracepointError, read_all, read_each},
     rung::RungError,
-    settings::{COHORTS, Capacity},
+    settings::{COHORTS, Capacity, Settings},
     unwind_maps::UnwindMapsError,
 };
 
@@ -34,6 +36,8 @@ pub struct Constants {
     pub cohort: Duration,
     /// Smaller allocations are not followed, bytes.
     pub min_size: u64,
+    /// No more allocations are followed than [`KernelSide::ration`] allows; nothing is before its first call.
+    pub rationed: bool,
 }
 
 /// The kernel side could not be set up or read.
@@ -81,7 +85,13 @@ pub enum KernelSideError {
 
 impl Constants {
     /// For a look at ourselves.
-    pub(crate) const SELF_TEST: Self = Self { cohort: Duration::from_secs(3600), min_size: 0 };
+    pub(crate) const SELF_TEST: Self =
+        Self { cohort: Duration::from_secs(3600), min_size: 0, rationed: false };
+
+    /// For what a user chose.
+    pub(crate) fn of(settings: &Settings) -> Self {
+        Self { cohort: settings.cohort(), min_size: settings.min_size, rationed: settings.budget.is_some() }
+    }
 }
 
 impl KernelSide {
@@ -251,11 +261,13 @@ fn load_object(
     let cohort_ns = u64::try_from(constants.cohort.as_nanos()).unwrap_or(u64::MAX).max(1);
     let (start_ns, cohort_ns) = (start_ns.to_ne_bytes(), cohort_ns.to_ne_bytes());
     let (last_cohort, min_size) = ((COHORTS - 1).to_ne_bytes(), constants.min_size.to_ne_bytes());
+    let rationed = u32::from(constants.rationed).to_ne_bytes();
     let mut all: Vec<(&str, &[u8])> = vec![
         ("start_ns", &start_ns),
         ("cohort_ns", &cohort_ns),
         ("last_cohort", &last_cohort),
         ("min_size", &min_size),
+        ("rationed", &rationed),
     ];
     all.extend(more);
     Object::load(

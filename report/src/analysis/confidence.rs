@@ -44,6 +44,12 @@ const LOSSES: &[Loss] = &[
         fatal: 0.2,
     },
     Loss {
+        keys: &["overBudget"],
+        what: "of the allocations were left out, as following them would have cost more than the budget: growth may be larger than shown",
+        steps: NUMBERS,
+        fatal: 0.5,
+    },
+    Loss {
         keys: &["missedFrees", "returnsUnmatched", "freesLost", "nestedMisses"],
         what: "of the frees or returns were missed: blocks may be shown as live that are not",
         steps: NUMBERS,

@@ -21,6 +21,7 @@ const KNOWN = new Map<string, Entry>(Object.entries({
   nestedMisses: loss("Tracepoints not run", "the kernel was within another one on that CPU: an allocation or a free is missing"),
   slabPageBytes: count("Bytes of slab pages", "pages that the kernel's own allocator took for its objects, which are counted one by one"),
   streamLost: count("Blocks missing in the log", "they ended faster than --events could be written; the numbers here have them"),
+  overBudget: loss("Left out for the budget", "following them would have cost the program more than it may: live bytes read low"),
   childrenMissed: loss("Children not followed", "they ended, or did all that they allocated, before probes could go on"),
   smallAllocations: count("Below the minimum size", "left out as asked"),
   unmatchedFrees: count("Frees of unknown blocks", "older than the probes, left out, or freed twice: normal at the start"),

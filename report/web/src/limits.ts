@@ -77,7 +77,7 @@ function completeness(report: Report) {
 function shares(report: Report): HTMLElement {
   const { all, whole, named, lined } = completeness(report);
   const ledger = new Map(report.data.ledger);
-  const lost = report.data.ledger.reduce((sum, [name, value]) => sum + (["blocksFull", "countersFull", "callsFull", "walksBusy"].includes(name) ? value : 0), 0);
+  const lost = report.data.ledger.reduce((sum, [name, value]) => sum + (["blocksFull", "countersFull", "callsFull", "walksBusy", "overBudget"].includes(name) ? value : 0), 0);
   const seen = (ledger.get("allocations") ?? 0) + lost;
   const meter = (label: string, share: number) => {
     const fill = el("i");

@@ -159,16 +159,7 @@ fn try_load_program(
     descriptor(bpf(bpf_cmd::BPF_PROG_LOAD, &mut attr)?).map(Program)
 }
 
-/// Has the kernel measure how long programs run, all of the machine's, until the descriptor is closed; kernel 5.8.
-pub(super) fn measure_run_time() -> io::Result<OwnedFd> {
-    const BPF_STATS_RUN_TIME: u32 = 0;
-    let mut attr = attribute();
-    attr.enable_stats.type_ = BPF_STATS_RUN_TIME;
-    descriptor(bpf(bpf_cmd::BPF_ENABLE_STATS, &mut attr)?)
-}
-
-/// What the kernel knows about a program: how often it was not run because it was running already on that CPU, and for how
-/// long it ran while that was measured.
+/// What the kernel knows about a program: among other things how often it was not run because it was running already on that CPU.
 pub(super) fn program_info(program: RawFd) -> io::Result<bpf_prog_info> {
     let mut info = MaybeUninit::<bpf_prog_info>::zeroed();
     let mut attr = attribute();

@@ -3,12 +3,11 @@
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
 use aya::programs::{ProgramError, RawTracePoint, raw_trace_point::RawTracePointLink};
-use aya_obj::generated::bpf_prog_info;
 use thiserror::Error;
 
 use super::{
     Object, ObjectError,
-    syscall::{measure_run_time, program_info, verifier_tail},
+    syscall::{program_info, verifier_tail},
 };
 
 /// A program and the tracepoint that it belongs to.
@@ -19,16 +18,6 @@ pub type OnTracepoint = (&'static str, &'static str);
 pub struct Tracepoints {
     links: Vec<RawTracePointLink>,
     programs: Vec<OwnedFd>,
-    cost: Cost,
-}
-
-/// What running the programs costs. Measuring it costs a little more, so it is not done for long.
-#[derive(Debug)]
-enum Cost {
-    /// While this is open.
-    Measuring(#[allow(dead_code, reason = "held for its drop")] OwnedFd),
-    /// Mean nanoseconds an event; 0 when the kernel does not let us measure.
-    Known(f64),
 }
 
 /// A program could not be put on a tracepoint.
@@ -60,8 +49,7 @@ pub enum TracepointError {
 impl Tracepoints {
     /// Loads all programs, then puts them on in the order given.
     pub fn attach(object: &mut Object, programs: &[OnTracepoint]) -> Result<Self, TracepointError> {
-        let cost = measure_run_time().map_or(Cost::Known(0.0), Cost::Measuring);
-        let mut attached = Self { links: Vec::new(), programs: Vec::new(), cost };
+        let mut attached = Self { links: Vec::new(), programs: Vec::new() };
         for (name, _) in programs {
             raw_tracepoint(object, name)?.load().map_err(|source| refused(name, source))?;
         }
@@ -78,25 +66,8 @@ impl Tracepoints {
 
     /// How often a program could not run because an interrupt came while it was running already, on the same CPU.
     pub fn nested_misses(&self) -> u64 {
-        self.infos().map(|info| info.recursion_misses).sum()
-    }
-
-    /// Ends measuring what events cost, once there have been enough for a mean.
-    pub fn settle_cost(&mut self, events: u64) {
-        const ENOUGH: u64 = 100;
-        if matches!(self.cost, Cost::Measuring(_)) && events >= ENOUGH {
-            let run_time: u64 = self.infos().map(|info| info.run_time_ns).sum();
-            self.cost = Cost::Known(run_time as f64 / events as f64);
-        }
-    }
-
-    /// Mean nanoseconds that an event costs, those left out included; 0 when it is not known.
-    pub fn event_ns(&self) -> f64 {
-        if let Cost::Known(nanoseconds) = self.cost { nanoseconds } else { 0.0 }
-    }
-
-    fn infos(&self) -> impl Iterator<Item = bpf_prog_info> {
-        self.programs.iter().filter_map(|program| program_info(program.as_raw_fd()).ok())
+        let infos = self.programs.iter().filter_map(|program| program_info(program.as_raw_fd()).ok());
+        infos.map(|info| info.recursion_misses).sum()
     }
 
     /// Takes the programs off, in the opposite order. Their misses can still be asked for.

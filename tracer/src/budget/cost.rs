@@ -16,6 +16,10 @@ pub struct Traps {
 }
 
 impl Traps {
+    /// Around programs on tracepoints, which trap nobody: what the kernel does before, and the look-up that says whether an
+    /// event is the target's. Measured about half of this.
+    pub const TRACEPOINTS: Self = Self { emulated: 100.0, stepped: 100.0, returns: 0.0 };
+
     fn of(self, kind: EffortKind) -> f64 {
         match kind {
             EffortKind::Call | EffortKind::Free => self.emulated,
@@ -56,6 +60,15 @@ pub struct Spending {
     pub share: f64,
     /// What it would be if no block were followed: traps, and programs that find out that there is nothing to do.
     pub least: f64,
+    /// The kernel side had used up its ration, so that this may be less than was wanted.
+    pub rationed: bool,
+}
+
+impl Spending {
+    /// Calls and frees a second.
+    pub fn events_per_second(&self) -> f64 {
+        if self.seconds > 0.0 { self.events as f64 / self.seconds } else { 0.0 }
+    }
 }
 
 /// From efforts to nanoseconds.
@@ -70,11 +83,16 @@ pub struct Costs {
 
 /// A run that draws, or looks up, and finds nothing to do: measured about half of this.
 const IDLE_PROGRAM_NS: f64 = 200.0;
+/// Until it is measured: one that walks a stack.
+const WALK_NS: f64 = 3000.0;
 
 impl Costs {
     /// Before anything ran.
     pub fn new(traps: Traps) -> Self {
-        let programs = [IDLE_PROGRAM_NS; EffortKind::ALL.len()];
+        let programs = EffortKind::ALL.map(|kind| match kind {
+            EffortKind::Return => WALK_NS,
+            _ => IDLE_PROGRAM_NS,
+        });
         Self { traps, programs, before: Efforts::default(), spent_ns: 0.0 }
     }
 
@@ -100,12 +118,26 @@ impl Costs {
         self.spent_ns += cost;
         let seconds = passed.as_secs_f64();
         let share = |ns: f64| if seconds > 0.0 { ns / 1e9 / seconds } else { 0.0 };
-        Spending { seconds, events, share: share(cost), least: share(least) }
+        Spending { seconds, events, share: share(cost), least: share(least), rationed: false }
     }
 
     /// Nanoseconds of the target's time in all.
     pub fn spent_ns(&self) -> f64 {
         self.spent_ns
+    }
+
+    /// Nanoseconds that following one more allocation costs, beyond what happens anyway: its programs at both ends and at its
+    /// free, and the trap at its return.
+    pub fn allocation_ns(&self) -> f64 {
+        let of = |kind: EffortKind| {
+            let at = EffortKind::ALL.iter().position(|other| *other == kind);
+            at.map_or(0.0, |at| self.programs[at])
+        };
+        let beyond = |kind| (of(kind) - IDLE_PROGRAM_NS).max(0.0);
+        self.traps.returns
+            + of(EffortKind::Return)
+            + beyond(EffortKind::Call).max(beyond(EffortKind::SteppedCall))
+            + beyond(EffortKind::Free).max(beyond(EffortKind::SteppedFree))
     }
 
     /// Mean nanoseconds per call or free so far; of a program that did nothing yet, what the traps of a call cost.

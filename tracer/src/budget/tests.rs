@@ -12,7 +12,7 @@ fn budget(percent: f64) -> Budget {
 }
 
 fn spending(share: f64, least: f64) -> Spending {
-    Spending { seconds: 0.1, events: 1, share, least }
+    Spending { seconds: 0.1, events: 1, share, least, rationed: false }
 }
 
 #[test]
@@ -31,9 +31,42 @@ fn nothing_is_given_up_before_the_allowance_is_spent() {
         (-0.1, sample(32 << 20), 0.06, 0.02, LetGo), // coarse enough to say nothing
         (-0.1, sample(256 << 20), 0.06, 0.02, LetGo),
         (-0.1, sample(512 << 10), 0.05, 0.02, Stay), // exactly the budget is within it
+        (0.3, Level::NoSample, 0.9, 0.02, Stay),
+        (-0.1, Level::NoSample, 0.06, 0.02, LetGo),
     ] {
         let decided = budget(5.0).decide(level, &Allowance(left), &spending(share, least));
         assert_eq!(decided, expected, "{left} s left at {level:?} with {share}, at least {least}");
+    }
+}
+
+#[test]
+fn a_look_that_is_late_counts_all_that_was_spent_before_it() {
+    let budget = budget(5.0);
+    let mut allowance = Allowance::new(budget);
+    let late = Spending { seconds: 12.0, share: 0.1, least: 0.02, ..Spending::default() };
+    allowance.settle(budget, &late);
+    assert_eq!(budget.decide(Level::Everything, &allowance, &late), Step::Sample(Period::FIRST_STEP));
+}
+
+#[test]
+fn what_the_kernel_side_left_out_is_a_step_however_little_it_cost() {
+    let held = Spending { rationed: true, ..spending(0.03, 0.02) };
+    let decided = budget(5.0).decide(Level::Everything, &Allowance(0.3), &held);
+    assert_eq!(decided, Step::Sample(Period::FIRST_STEP));
+    assert_eq!(budget(5.0).decide(Level::NoSample, &Allowance(0.3), &held), Step::LetGo);
+}
+
+#[test]
+fn a_ration_is_what_is_saved_and_what_a_second_earns() {
+    let budget = budget(5.0);
+    for (left, least, expected) in [
+        (0.5, 0.0, 183_333), // 0.55 s at 3 us
+        (0.5, 0.02, 176_666),
+        (0.0, 0.02, 10_000),
+        (-0.5, 0.02, 10_000), // who owes goes on at the pace of the budget
+        (-0.5, 0.06, 0),
+    ] {
+        assert_eq!(budget.ration(&Allowance(left), least, 3000.0), expected, "{left} s left, {least}");
     }
 }
 
@@ -84,12 +117,12 @@ fn simulate(
     for tick in 0..seconds * 20 {
         let Some(now) = level else { break };
         let followed = match now {
-            Level::Everything => 1.0,
+            Level::Everything | Level::NoSample => 1.0,
             Level::Sample(period) => 1.0 - (-mean_size / period.bytes() as f64).exp(),
         };
         let least = pairs_per_second * 2.0 * 1000.0 / 1e9;
         let share = least + pairs_per_second * followed * 2600.0 / 1e9;
-        let spending = Spending { seconds: TICK, events: 0, share, least };
+        let spending = Spending { seconds: TICK, events: 0, share, least, rationed: false };
         lost[tick / 20] += share * TICK;
         allowance.settle(budget, &spending);
         match budget.decide(now, &allowance, &spending) {
@@ -119,9 +152,50 @@ fn a_program_that_is_a_little_too_busy_is_sampled_and_kept() {
 fn a_busy_start_costs_no_accuracy() {
     let budget = budget(5.0);
     let mut allowance = Allowance::new(budget);
-    let busy = Spending { seconds: 0.3, events: 0, share: 1.0, least: 0.5 };
+    let busy = Spending { seconds: 0.3, share: 1.0, least: 0.5, ..Spending::default() };
     allowance.settle(budget, &busy);
     assert_eq!(budget.decide(Level::Everything, &allowance, &busy), Step::Stay);
+}
+
+/// Nanoseconds of a pair that is followed, beyond what each costs.
+const FOLLOWED_NS: f64 = 2600.0;
+
+/// What following costs in all when nobody looks for so many seconds at a time, again and again.
+fn simulate_late(budget: Budget, pairs_per_second: f64, mean_size: f64, gaps: &[f64], seconds: f64) -> f64 {
+    const TICK: f64 = 0.01;
+    let mut allowance = Allowance::new(budget);
+    let mut level = Level::Everything;
+    let least = pairs_per_second * 2.0 * 1000.0 / 1e9;
+    let mut ration = budget.ration(&allowance, least, FOLLOWED_NS) as f64;
+    let (mut total, mut since, mut spent) = (0.0, 0.0, 0.0);
+    let mut gap = gaps.iter().cycle();
+    let mut next = *gap.next().unwrap();
+    let mut passed = 0.0;
+    while passed < seconds {
+        let share = match level {
+            Level::Everything | Level::NoSample => 1.0,
+            Level::Sample(period) => 1.0 - (-mean_size / period.bytes() as f64).exp(),
+        };
+        let followed = (pairs_per_second * TICK * share).min(ration);
+        ration -= followed;
+        spent += followed * FOLLOWED_NS / 1e9;
+        (passed, since) = (passed + TICK, since + TICK);
+        if since < next {
+            continue;
+        }
+        let share = least + spent / since;
+        let look = Spending { seconds: since, events: 0, share, least, rationed: ration < 1.0 };
+        allowance.settle(budget, &look);
+        ration = budget.ration(&allowance, least, FOLLOWED_NS) as f64;
+        total += spent;
+        match budget.decide(level, &allowance, &look) {
+            Step::Stay => {}
+            Step::Sample(period) => level = Level::Sample(period),
+            Step::LetGo => return total,
+        }
+        (since, spent, next) = (0.0, 0.0, *gap.next().unwrap());
+    }
+    total + spent
 }
 
 proptest! {
@@ -138,5 +212,20 @@ proptest! {
         let allowed = 40.0 * budget.share() + most_saved(budget);
         // one tick at each level is what it takes to see
         prop_assert!(lost.iter().sum::<f64>() <= allowed + 0.05 * 8.0, "{lost:?}");
+    }
+
+    /// However late anybody looks: the kernel side keeps what following costs within the budget by itself, but for what is
+    /// saved and a second's worth at each level.
+    #[test]
+    fn following_keeps_to_the_budget_however_late_the_looks(
+        percent in 0.1_f64..100.0,
+        pairs in 1.0_f64..2_000_000.0,
+        size in 1.0_f64..1e6,
+        gaps in proptest::collection::vec(0.05_f64..20.0, 1..8),
+    ) {
+        let budget = budget(percent);
+        let spent = simulate_late(budget, pairs, size, &gaps, 60.0);
+        let allowed = 60.0 * budget.share() + most_saved(budget) + 9.0 * budget.share();
+        prop_assert!(spent <= allowed, "{spent} s of {allowed} s");
     }
 }

@@ -9,7 +9,7 @@ fn every_rung_loads() {
         eprintln!("SKIPPED: probing needs root");
         return;
     }
-    let constants = Constants { cohort: Duration::from_secs(1), min_size: 0 };
+    let constants = Constants { cohort: Duration::from_secs(1), min_size: 0, rationed: false };
     let capacity = Capacity { blocks: 1024, counters: 1024, stacks: 64, rows: 16, pages: 16 };
     for rung in Rung::LADDER {
         let t = std::time::Instant::now();

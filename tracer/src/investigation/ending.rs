@@ -29,6 +29,7 @@ impl Run<'_> {
         self.watch.detach(&mut self.processes.iter_mut().map(|(process, _)| process));
         self.releaser.finish();
         self.let_go = Some((time_ns, began.elapsed()));
+        self.account()?;
         self.event(EventKind::Detached, None, String::new())
     }
 
@@ -50,8 +51,8 @@ impl Run<'_> {
             overhead: Overhead {
                 attach_ns: nanoseconds(self.attach_took),
                 detach_ns: nanoseconds(detach_took),
-                events: self.events,
-                probe_ns: self.watch.probe_ns(),
+                events: self.purse.events,
+                probe_ns: self.watch.costs().per_event_ns(),
                 cpu_before: self.cores.before,
                 cpu_during: self.cores.during,
                 cpu_after: self.cores.after,

@@ -23,7 +23,6 @@ use super::{
 };
 use crate::{
     block_stream::BlockStream,
-    budget::Level,
     followed::Followed,
     forks::Forks,
     kernel_side::monotonic_ns,
@@ -66,7 +65,6 @@ pub(super) struct Run<'a> {
     pub(super) own: Own,
     pub(super) modules_recorded: usize,
     pub(super) progress: Progress,
-    pub(super) events: u64,
     pub(super) purse: Purse,
     pub(super) stream: Option<BlockStream>,
     pub(super) last_snapshot_ns: u64,
@@ -126,6 +124,7 @@ impl<'a> Run<'a> {
                 .inspect_err(|error| tracing::debug!(%error, "children are looked for at snapshots only"))
                 .ok(),
         };
+        let purse = Purse::new(settings, watch.may_sample());
         let mut run = Run {
             plan,
             settings,
@@ -152,8 +151,7 @@ impl<'a> Run<'a> {
                 sample_period: settings.sample,
                 ..Progress::default()
             },
-            events: 0,
-            purse: Purse::new(settings.budget, settings.sample.map_or(Level::Everything, Level::Sample)),
+            purse,
             stream,
             last_snapshot_ns: 0,
             attach_took: Duration::ZERO,
@@ -162,10 +160,12 @@ impl<'a> Run<'a> {
         };
         run.record(&Record::Header(header(plan, &run.target, &ids, &*run.watch, &run.modules)))?;
         run.cores.before = first_look.until(&Reading::take(ids.iter().copied()));
+        run.open_purse()?;
         let began = Instant::now();
         let mut functions = 0;
         for id in ids {
             functions += run.follow(id)?.unwrap_or(0);
+            run.look()?;
         }
         run.attach_took = began.elapsed();
         let how = run.watch.attached_by();
@@ -182,7 +182,6 @@ impl<'a> Run<'a> {
     /// From the first snapshot to the end record.
     pub(super) fn watch(mut self, mut launched: Option<&mut Launched>) -> Result<(), InvestigationError> {
         let began = Instant::now();
-        self.purse.open();
         let started_by_us = launched.is_some();
         let with_probes = self.read_processors();
         if let Some(launched) = launched.as_mut() {
@@ -206,20 +205,22 @@ impl<'a> Run<'a> {
                 self.refresh()?;
             }
             self.cores.during = with_probes.until(&self.read_processors());
-            if woken == Woken::TooDear {
-                self.let_go()?;
-                if self.retreat(end)? {
-                    return Ok(());
-                }
+            if woken == Woken::TooDear && self.retreat(end)? {
+                return Ok(());
             }
-            self.stand()?;
+            let reason = match woken {
+                Woken::TooDear => Some("budget"),
+                Woken::AllEnded => Some("targetExited"),
+                Woken::Stopped => Some("stopped"),
+                Woken::Due if due >= end => Some("duration"),
+                Woken::Due | Woken::News => None,
+            };
+            if reason.is_some() {
+                self.stand()?;
+            }
             self.snapshot()?;
-            match woken {
-                Woken::TooDear => break "budget",
-                Woken::AllEnded => break "targetExited",
-                Woken::Stopped => break "stopped",
-                Woken::Due if due >= end => break "duration",
-                Woken::Due | Woken::News => {}
+            if let Some(reason) = reason {
+                break reason;
             }
         };
         // what we started ends with us, and who asks to stop does not want to wait
@@ -238,10 +239,9 @@ impl<'a> Run<'a> {
                 progress.elapsed = began.elapsed();
                 (self.observer.progress)(&progress);
             });
-            if !self.keep_to_budget()? {
-                return Ok(Woken::TooDear);
-            }
+            self.look()?;
             match woken {
+                _ if self.let_go.is_some() => return Ok(Woken::TooDear),
                 Woken::News => self.hear_news()?,
                 Woken::Due if look < due => self.drop_ended()?,
                 woken => return Ok(woken),
@@ -253,6 +253,9 @@ impl<'a> Run<'a> {
     /// left, or probes could get it killed.
     pub(super) fn follow(&mut self, id: ProcessId) -> Result<Option<usize>, InvestigationError> {
         self.met.insert(id);
+        if self.let_go.is_some() {
+            return Ok(None);
+        }
         let Some(number) = self.slots.take() else {
             self.own.processes_left_out += 1;
             return Ok(None);
@@ -299,7 +302,9 @@ impl<'a> Run<'a> {
 
     /// Lets the mode take in what a process has mapped, and says on how many functions probes went.
     pub(super) fn attach(&mut self, index: usize, new: &[u32]) -> Result<usize, InvestigationError> {
-        let Some((process, _)) = self.processes.get_mut(index) else { return Ok(0) };
+        let Some((process, _)) = self.processes.get_mut(index).filter(|_| self.let_go.is_none()) else {
+            return Ok(0);
+        };
         let following = self.watch.follow(process, &mut self.modules, new)?;
         self.own.mappings_left_out = self.own.mappings_left_out.max(following.mappings_left_out as u64);
         Ok(following.functions)

@@ -7,6 +7,7 @@ use super::{
     watch::{Following, Watch, capacity},
 };
 use crate::{
+    budget::{Costs, Traps},
     followed::Followed,
     growth::Growth,
     kernel_side::{Constants, KernelSide},
@@ -14,14 +15,17 @@ use crate::{
 };
 
 /// Growth mode at work.
-pub(super) struct GrowthWatch(Growth);
+pub(super) struct GrowthWatch {
+    growth: Growth,
+    costs: Costs,
+}
 
 impl GrowthWatch {
     /// Attaches to the kernel's tracepoints; nobody is followed yet.
     pub(super) fn open(plan: &Plan<'_>, modules: &Modules) -> Result<Self, InvestigationError> {
         let settings = plan.settings;
-        let constants = Constants { cohort: settings.cohort(), min_size: settings.min_size };
-        Ok(Self(Growth::load(constants, capacity(settings.capacity, modules))?))
+        let growth = Growth::load(Constants::of(settings), capacity(settings.capacity, modules))?;
+        Ok(Self { growth, costs: Costs::new(Traps::TRACEPOINTS) })
     }
 }
 
@@ -34,24 +38,33 @@ impl Watch for GrowthWatch {
         "page tracepoints"
     }
 
-    fn probe_ns(&self) -> f64 {
-        self.0.tracepoints.event_ns()
+    fn events_are(&self) -> &'static str {
+        "pages taken or given back"
     }
 
-    fn note_events(&mut self, events: u64) {
-        self.0.tracepoints.settle_cost(events);
+    fn costs(&self) -> &Costs {
+        &self.costs
+    }
+
+    fn costs_mut(&mut self) -> &mut Costs {
+        &mut self.costs
+    }
+
+    /// A page is the smallest thing that it knows.
+    fn may_sample(&self) -> bool {
+        false
     }
 
     fn nested_misses(&self) -> u64 {
-        self.0.tracepoints.nested_misses()
+        self.growth.tracepoints.nested_misses()
     }
 
     fn side(&self) -> &KernelSide {
-        &self.0.side
+        &self.growth.side
     }
 
     fn side_mut(&mut self) -> &mut KernelSide {
-        &mut self.0.side
+        &mut self.growth.side
     }
 
     fn allocators(&self, _modules: &Modules) -> Vec<recording::Allocator> {
@@ -64,18 +77,18 @@ impl Watch for GrowthWatch {
         modules: &mut Modules,
         _new: &[u32],
     ) -> Result<Following, InvestigationError> {
-        modules.place_tables(&mut self.0.unwind);
+        modules.place_tables(&mut self.growth.unwind);
         let (table, mappings_left_out) = process.kernel_table(modules);
-        self.0.side.set_process(process.number.slot().into(), &table)?;
-        self.0.side.set_target(process.id.pid, Some(process.number))?;
+        self.growth.side.set_process(process.number.slot().into(), &table)?;
+        self.growth.side.set_target(process.id.pid, Some(process.number))?;
         Ok(Following { functions: 0, mappings_left_out })
     }
 
     fn release(&mut self, process: &Followed) -> Result<(), InvestigationError> {
-        Ok(self.0.side.set_target(process.id.pid, None)?)
+        Ok(self.growth.side.set_target(process.id.pid, None)?)
     }
 
     fn detach(&mut self, _processes: &mut dyn Iterator<Item = &mut Followed>) {
-        self.0.tracepoints.detach();
+        self.growth.tracepoints.detach();
     }
 }

@@ -1,7 +1,5 @@
 //! Heap mode: probes on the allocator functions of each process.
 
-use std::time::Duration;
-
 use aya::maps::{MapData, RingBuf};
 use leakhound_report::recording::{self, Mode};
 
@@ -11,7 +9,7 @@ use super::{
 };
 use crate::{
     attachment::ProcessProbes,
-    budget::{Costs, Spending},
+    budget::Costs,
     calibrate::calibrate,
     followed::Followed,
     heap::Heap,
@@ -19,7 +17,6 @@ use crate::{
     modules::Modules,
     process::ProcessId,
     rung::{FilterProof, Rung},
-    sampling::Period,
 };
 
 /// Heap mode at work.
@@ -46,10 +43,10 @@ impl HeapWatch {
         // before the clock of the recording starts
         let traps = calibrate(rung)
             .map_err(|source| InvestigationError::Attach { pid: std::process::id(), source })?;
-        let constants = Constants { cohort: settings.cohort(), min_size: settings.min_size };
+        let constants = Constants::of(settings);
         let mut heap =
             Heap::load(rung, constants, capacity(settings.capacity, modules), settings.block_log.is_some())?;
-        heap.set_sampling(settings.sample)?;
+        heap.side.set_sampling(settings.sample)?;
         Ok(Self { heap, rung, kernel, filter_proof, costs: Costs::new(traps) })
     }
 }
@@ -63,20 +60,24 @@ impl Watch for HeapWatch {
         self.rung.name()
     }
 
-    fn probe_ns(&self) -> f64 {
-        self.costs.per_event_ns()
+    fn events_are(&self) -> &'static str {
+        "calls and frees"
+    }
+
+    fn costs(&self) -> &Costs {
+        &self.costs
+    }
+
+    fn costs_mut(&mut self) -> &mut Costs {
+        &mut self.costs
+    }
+
+    fn cheaper_way(&self) -> &'static str {
+        ", or --mode growth, which needs no probes"
     }
 
     fn take_stream(&mut self) -> Option<RingBuf<MapData>> {
         self.heap.take_stream()
-    }
-
-    fn spend(&mut self, passed: Duration) -> Result<Option<Spending>, InvestigationError> {
-        Ok(Some(self.costs.spend(self.heap.efforts()?, passed)))
-    }
-
-    fn sample(&mut self, period: Period) -> Result<(), InvestigationError> {
-        Ok(self.heap.set_sampling(Some(period))?)
     }
 
     fn side(&self) -> &KernelSide {

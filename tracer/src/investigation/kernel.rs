@@ -7,6 +7,7 @@ use super::{
     watch::{Following, Watch},
 };
 use crate::{
+    budget::{Costs, Traps},
     followed::Followed,
     kernel_memory::{KernelMemory, Scope},
     kernel_side::{Constants, KernelSide},
@@ -19,6 +20,7 @@ use crate::{
 pub(super) struct KernelWatch {
     memory: KernelMemory,
     symbols: KernelSymbols,
+    costs: Costs,
 }
 
 impl KernelWatch {
@@ -26,9 +28,10 @@ impl KernelWatch {
     pub(super) fn open(plan: &Plan<'_>, target: &Target) -> Result<Self, InvestigationError> {
         let symbols = KernelSymbols::read()?;
         let settings = plan.settings;
-        let constants = Constants { cohort: settings.cohort(), min_size: settings.min_size };
         let scope = if *target == Target::Machine { Scope::Machine } else { Scope::Targets };
-        Ok(Self { memory: KernelMemory::load(scope, constants, settings.capacity)?, symbols })
+        let mut memory = KernelMemory::load(scope, Constants::of(settings), settings.capacity)?;
+        memory.side.set_sampling(settings.sample)?;
+        Ok(Self { memory, symbols, costs: Costs::new(Traps::TRACEPOINTS) })
     }
 }
 
@@ -44,12 +47,16 @@ impl Watch for KernelWatch {
         }
     }
 
-    fn probe_ns(&self) -> f64 {
-        self.memory.tracepoints.event_ns()
+    fn events_are(&self) -> &'static str {
+        "allocations and frees of the kernel"
     }
 
-    fn note_events(&mut self, events: u64) {
-        self.memory.tracepoints.settle_cost(events);
+    fn costs(&self) -> &Costs {
+        &self.costs
+    }
+
+    fn costs_mut(&mut self) -> &mut Costs {
+        &mut self.costs
     }
 
     fn walks_programs(&self) -> bool {

@@ -65,26 +65,6 @@ pub(super) fn compose(kernel: &BTreeMap<Ledger, u64>, sum: Counters, own: &Own) 
     ledger
 }
 
-/// How often probes ran, in modes whose kernel side does not count it: every call is one event, and so is every free.
-pub(super) fn events(ledger: &BTreeMap<String, u64>) -> u64 {
-    let counted = [
-        Ledger::Allocations,
-        Ledger::Frees,
-        Ledger::FailedAllocations,
-        Ledger::SmallAllocations,
-        Ledger::UnmatchedFrees,
-        Ledger::NestedCalls,
-        Ledger::BlocksFull,
-        Ledger::CountersFull,
-        Ledger::WalksBusy,
-        Ledger::ReturnsUnmatched,
-        Ledger::FreesLost,
-        Ledger::Reclaimable,
-        Ledger::OwnEvents,
-    ];
-    counted.iter().filter_map(|entry| ledger.get(entry.key())).sum()
-}
-
 #[cfg(test)]
 mod tests {
     use leakhound_ebpf::abi::Amounts;
@@ -100,6 +80,5 @@ mod tests {
         let ledger = compose(&kernel, sum, &Own::default());
         assert_eq!(ledger["walksComplete"], 9);
         assert_eq!((ledger["allocations"], ledger["frees"], ledger["unmatchedFrees"]), (10, 4, 7));
-        assert_eq!(events(&ledger), 23);
     }
 }

@@ -20,6 +20,7 @@ impl Run<'_> {
         self.drop_ended()?;
         for index in 0..self.processes.len() {
             self.refresh_process(index)?;
+            self.look()?;
         }
         self.follow_new()
     }
@@ -122,6 +123,7 @@ impl Run<'_> {
         }
         match self.follow(id) {
             Ok(Some(_)) => {
+                self.look()?;
                 self.own.found_later += 1;
                 self.event(EventKind::ProcessFound, Some(id.pid), id.command())
             }

@@ -1,17 +1,22 @@
 //! From heap mode to growth mode, when any probe on the allocator costs more than the budget.
 //!
-//! A recording is of one mode. That a program is far too busy shows within the first second or two, so the records of heap mode
-//! are held back for that long: then they can still give way to those of growth mode.
+//! A recording is of one mode. That a program is far too busy shows within the first seconds, so the records of heap mode are
+//! held back until then: so they can still give way to those of growth mode.
 
 use std::time::{Duration, Instant};
 
 use leakhound_report::recording::{EventKind, Mode, Record};
 
 use super::{InvestigationError, Observer, Plan, flow::Run};
-use crate::settings::Settings;
+use crate::{budget::Budget, settings::Settings};
 
-/// How long records are held back.
-pub(super) const HELD_BACK: Duration = Duration::from_secs(2);
+/// Whether it is too late to give way: the probes have been on for so long, and traps alone have cost such a share of a core
+/// lately. After two seconds, unless these alone are more than the budget, for then the end is only a matter of the allowance;
+/// after ten at any rate, because the records of so long a time are worth more than a fresh start.
+pub(super) fn is_past(elapsed: Duration, least: f64, budget: Option<Budget>) -> bool {
+    let affordable = budget.is_none_or(|budget| least <= budget.share());
+    elapsed > Duration::from_secs(if affordable { 2 } else { 10 })
+}
 
 impl Run<'_> {
     /// Whether another mode could take over from this one.
@@ -38,7 +43,6 @@ impl Run<'_> {
         let (Some(why), true) = (steps.next_back(), left > self.settings.interval) else { return Ok(false) };
         let settings = Settings {
             mode: Mode::Growth,
-            budget: None,
             sample: None,
             block_log: None,
             duration: left,
@@ -58,8 +62,30 @@ impl Run<'_> {
                 return Ok(false);
             }
         };
-        run.event(EventKind::BudgetStep, None, format!("{why} Growth mode goes on without probes"))?;
+        run.event(EventKind::BudgetStep, None, format!("{why}. Growth mode goes on without probes"))?;
         run.watch(None)?;
         Ok(true)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_traps_alone_overdraw_is_waited_for() {
+        let budget = Budget::new(0.05).ok();
+        for (seconds, least, expected) in [
+            (1, 0.01, false),
+            (3, 0.01, true),
+            (3, 0.05, true),
+            (3, 0.06, false),
+            (9, 0.9, false),
+            (11, 0.9, true),
+        ] {
+            let past = is_past(Duration::from_secs(seconds), least, budget);
+            assert_eq!(past, expected, "{seconds} s, {least}");
+        }
+        assert!(is_past(Duration::from_secs(3), 0.9, None));
     }
 }

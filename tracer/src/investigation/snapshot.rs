@@ -1,7 +1,8 @@
 //! One snapshot: reads the counters, names stacks met for the first time, and records what changed.
 
-use std::{collections::HashSet, time::Duration};
+use std::collections::HashSet;
 
+use leakhound_ebpf::abi::Stack;
 use leakhound_report::recording::{Record, Snapshot};
 
 use super::{InvestigationError, flow::Run, ledger};
@@ -33,9 +34,7 @@ impl Run<'_> {
         self.own.symbols = self.symbolizer.stats;
         self.own.nested_misses = self.watch.nested_misses();
         let ledger = ledger::compose(&self.watch.side().ledger()?, self.tally.sum(), &self.own);
-        let events = ledger::events(&ledger);
-        self.watch.note_events(events);
-        self.note_progress(events, time_ns);
+        self.note_progress();
         let snapshot = Snapshot {
             time_ns,
             processes,
@@ -54,14 +53,24 @@ impl Run<'_> {
                 new.push((hash, self.watch.side().stack(hash)?));
             }
         }
+        // naming can take long, of which the target has nothing to feel
+        const AT_ONCE: usize = 8;
+        for some in new.chunks(AT_ONCE) {
+            self.record_stacks(some)?;
+            self.look()?;
+        }
+        Ok(())
+    }
+
+    fn record_stacks(&mut self, new: &[(u64, Option<Stack>)]) -> Result<(), InvestigationError> {
         let first = self.modules_recorded;
         let (stacks, modules): (_, Vec<_>) = if let Some(symbols) = self.watch.kernel_symbols() {
-            let stacks = self.stacks.add_kernel(&new, symbols);
+            let stacks = self.stacks.add_kernel(new, symbols);
             self.symbolizer.stats.unnamed = symbols.unnamed();
             (stacks, symbols.records_from(first).collect())
         } else {
             let followed = self.processes.iter().map(|(process, _)| process).chain(&self.leaving);
-            let stacks = self.stacks.add(&new, followed, &self.modules, &mut self.symbolizer);
+            let stacks = self.stacks.add(new, followed, &self.modules, &mut self.symbolizer);
             (stacks, self.modules.records_from(first).collect())
         };
         self.modules_recorded += modules.len();
@@ -70,7 +79,7 @@ impl Run<'_> {
         }
         if let Some(stream) = &self.stream {
             stacks.iter().for_each(|stack| stream.stack(stack));
-            for (hash, _) in &new {
+            for (hash, _) in new {
                 if let Some(id) = self.stacks.id(*hash) {
                     stream.hash(*hash, id);
                 }
@@ -82,16 +91,11 @@ impl Run<'_> {
         Ok(())
     }
 
-    fn note_progress(&mut self, counted: u64, time_ns: u64) {
+    fn note_progress(&mut self) {
         let (live_bytes, live_count) = self.tally.live();
         self.progress.snapshots += 1;
         self.progress.live_bytes = live_bytes;
         self.progress.live_count = live_count;
-        if self.purse.events.is_none() {
-            let seconds = self.settings.interval.min(Duration::from_nanos(time_ns.max(1))).as_secs_f64();
-            self.progress.events_per_second = counted.saturating_sub(self.events) as f64 / seconds;
-        }
-        self.events = self.purse.events.unwrap_or(counted);
         (self.observer.progress)(&self.progress);
     }
 }

@@ -4,8 +4,11 @@ use std::time::{Duration, Instant};
 
 use leakhound_report::recording::EventKind;
 
-use super::{InvestigationError, flow::Run, retreat::HELD_BACK};
-use crate::budget::{Allowance, Budget, Level, Spending, Step};
+use super::{InvestigationError, flow::Run, retreat};
+use crate::{
+    budget::{Allowance, Budget, Level, Spending, Step},
+    settings::Settings,
+};
 
 /// What was spent, and what may be.
 pub(super) struct Purse {
@@ -13,8 +16,8 @@ pub(super) struct Purse {
     level: Level,
     began: Instant,
     looked: Instant,
-    /// Calls and frees so far; `None` in modes that count otherwise.
-    pub(super) events: Option<u64>,
+    /// Events so far: see [`super::watch::Watch::events_are`].
+    pub(super) events: u64,
     /// Of the last second or so.
     pub(super) recent: Recent,
 }
@@ -23,20 +26,23 @@ pub(super) struct Purse {
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub(super) struct Recent {
     pub(super) share: f64,
+    pub(super) least: f64,
     pub(super) events_per_second: f64,
 }
 
-impl Purse {
-    pub(super) fn new(budget: Option<Budget>, level: Level) -> Self {
-        let now = Instant::now();
-        let budget = budget.map(|budget| (budget, Allowance::new(budget)));
-        Self { budget, level, began: now, looked: now, events: None, recent: Recent::default() }
-    }
+/// A look so soon after the last would be at a moment, not at a rate.
+const TOO_SOON: Duration = Duration::from_millis(20);
 
-    /// The probes went on: what is before does not count.
-    pub(super) fn open(&mut self) {
-        self.began = Instant::now();
-        self.looked = self.began;
+impl Purse {
+    pub(super) fn new(settings: &Settings, may_sample: bool) -> Self {
+        let level = match (settings.sample, may_sample) {
+            (Some(period), _) => Level::Sample(period),
+            (None, true) => Level::Everything,
+            (None, false) => Level::NoSample,
+        };
+        let now = Instant::now();
+        let budget = settings.budget.map(|budget| (budget, Allowance::new(budget)));
+        Self { budget, level, began: now, looked: now, events: 0, recent: Recent::default() }
     }
 
     /// Time from one look to the next: short at first, when a busy program would soon have paid too much.
@@ -48,63 +54,118 @@ impl Purse {
         }
     }
 
-    /// Takes in what was spent since the last look, and says what to do about it.
-    fn settle(&mut self, spending: Spending) -> Step {
-        self.events = Some(self.events.unwrap_or(0) + spending.events);
+    /// Takes in what was spent since the last look.
+    fn settle(&mut self, spending: &Spending) {
+        self.events += spending.events;
         let weight = spending.seconds.min(1.0);
-        let rate = if spending.seconds > 0.0 { spending.events as f64 / spending.seconds } else { 0.0 };
         self.recent.share += (spending.share - self.recent.share) * weight;
-        self.recent.events_per_second += (rate - self.recent.events_per_second) * weight;
-        let Some((budget, allowance)) = &mut self.budget else { return Step::Stay };
-        allowance.settle(*budget, &spending);
-        budget.decide(self.level, allowance, &spending)
+        self.recent.least += (spending.least - self.recent.least) * weight;
+        self.recent.events_per_second +=
+            (spending.events_per_second() - self.recent.events_per_second) * weight;
+        if let Some((budget, allowance)) = &mut self.budget {
+            allowance.settle(*budget, spending);
+        }
+    }
+
+    /// Allocations that may be followed until the next look; `None` when there is no budget.
+    fn ration(&self, allocation_ns: f64) -> Option<i64> {
+        let (budget, allowance) = self.budget.as_ref()?;
+        Some(budget.ration(allowance, self.recent.least, allocation_ns))
+    }
+
+    fn decide(&self, spending: &Spending) -> Step {
+        match &self.budget {
+            Some((budget, allowance)) => budget.decide(self.level, allowance, spending),
+            None => Step::Stay,
+        }
     }
 }
 
 impl Run<'_> {
-    /// Looks at the cost and lowers it when it must; `false` when only taking the probes off will do.
-    pub(super) fn keep_to_budget(&mut self) -> Result<bool, InvestigationError> {
+    /// From here on costs count, and allocations are followed.
+    pub(super) fn open_purse(&mut self) -> Result<(), InvestigationError> {
+        self.watch.spend(Duration::ZERO)?;
+        self.ration()?;
         let now = Instant::now();
-        if self.held_back.is_some() && self.purse.began.elapsed() > HELD_BACK {
-            self.stand()?;
+        (self.purse.began, self.purse.looked) = (now, now);
+        Ok(())
+    }
+
+    /// Looks at the cost and lowers it when it must; the probes come off when only that will do. To be called between any two
+    /// steps of which one may take long.
+    pub(super) fn look(&mut self) -> Result<(), InvestigationError> {
+        if self.let_go.is_some() || self.purse.looked.elapsed() < TOO_SOON {
+            return Ok(());
         }
-        let Some(spending) = self.watch.spend(now - self.purse.looked)? else { return Ok(true) };
-        self.purse.looked = now;
-        let step = self.purse.settle(spending);
+        let spending = self.account()?;
         self.progress.share_of_core = self.purse.recent.share;
         self.progress.events_per_second = self.purse.recent.events_per_second;
-        match step {
-            Step::Stay => Ok(true),
+        let spending = Spending { rationed: self.ration()?, ..spending };
+        match self.purse.decide(&spending) {
+            Step::Stay => {}
             Step::Sample(period) => {
                 self.watch.sample(period)?;
                 self.purse.level = Level::Sample(period);
                 self.progress.sample_period = Some(period);
                 let detail = format!(
                     "{}: from here on a sample is followed, one block every {period} on average",
-                    self.excess(spending)
+                    self.excess(&spending)
                 );
                 self.event(EventKind::BudgetStep, None, detail)?;
-                Ok(true)
             }
-            Step::LetGo => {
-                let detail = format!(
-                    "{}, and the smallest sample would still cost {}: the probes came off. Use --budget off or a larger one to \
-                     go on regardless, or --mode growth, which needs no probes.",
-                    self.excess(spending),
-                    percent(spending.least)
-                );
-                self.event(EventKind::BudgetStep, None, detail)?;
-                Ok(false)
-            }
+            Step::LetGo => return self.let_go_for_budget(&spending),
+        }
+        let budget = self.purse.budget.map(|(budget, _)| budget);
+        if self.held_back.is_some()
+            && retreat::is_past(self.purse.began.elapsed(), self.purse.recent.least, budget)
+        {
+            self.stand()?;
+        }
+        Ok(())
+    }
+
+    /// Takes in what was spent since the last look, however long ago that was.
+    pub(super) fn account(&mut self) -> Result<Spending, InvestigationError> {
+        let now = Instant::now();
+        let spending = self.watch.spend(now - self.purse.looked)?;
+        self.purse.looked = now;
+        self.purse.settle(&spending);
+        Ok(spending)
+    }
+
+    /// Says to the kernel side how much it may follow until the next look; whether the last ration was too small.
+    fn ration(&mut self) -> Result<bool, InvestigationError> {
+        match self.purse.ration(self.watch.costs().allocation_ns()) {
+            Some(allocations) => Ok(self.watch.side_mut().ration(allocations)?),
+            None => Ok(false),
         }
     }
 
-    fn excess(&self, spending: Spending) -> String {
-        let rate = if spending.seconds > 0.0 { spending.events as f64 / spending.seconds } else { 0.0 };
-        let budget = self.purse.budget.map(|(budget, _)| budget.to_string()).unwrap_or_default();
+    fn let_go_for_budget(&mut self, spending: &Spending) -> Result<(), InvestigationError> {
+        let (excess, spent) = (self.excess(spending), self.watch.costs().spent_ns() / 1e9);
+        let smallest = match self.purse.level {
+            Level::NoSample => String::new(),
+            _ => format!(", and the smallest sample would still cost {}", percent(spending.least)),
+        };
+        let detail = format!(
+            "{excess}{smallest}: the probes came off after {spent:.2} s of processor time. Use --budget off or a larger one to \
+             go on regardless{}",
+            self.watch.cheaper_way()
+        );
+        self.event(EventKind::BudgetStep, None, detail)?;
+        self.let_go()
+    }
+
+    fn excess(&self, spending: &Spending) -> String {
+        let budget = self.purse.budget.map(|(budget, _)| budget);
+        let limit = budget.map_or(f64::INFINITY, Budget::share);
+        let budget = budget.map(|budget| budget.to_string()).unwrap_or_default();
         format!(
-            "{rate:.0} calls and frees a second cost {} of one core, more than the budget of {budget}",
-            percent(spending.share)
+            "{:.0} {} a second cost {} of one core, {} the budget of {budget}",
+            spending.events_per_second(),
+            self.watch.events_are(),
+            percent(spending.share),
+            if spending.share > limit { "more than" } else { "with others left out to keep to" },
         )
     }
 }

@@ -7,8 +7,15 @@ use leakhound_report::recording::{self, Mode};
 
 use super::{InvestigationError, Plan, growth::GrowthWatch, heap::HeapWatch, kernel::KernelWatch};
 use crate::{
-    budget::Spending, followed::Followed, kernel_side::KernelSide, kernel_symbols::KernelSymbols,
-    locate::Target, modules::Modules, process::ProcessId, sampling::Period, settings::Capacity,
+    budget::{Costs, Spending},
+    followed::Followed,
+    kernel_side::KernelSide,
+    kernel_symbols::KernelSymbols,
+    locate::Target,
+    modules::Modules,
+    process::ProcessId,
+    sampling::Period,
+    settings::Capacity,
 };
 
 /// One mode at work. Its probes come off when it is dropped, and so do those that it left with a process when that is.
@@ -19,26 +26,39 @@ pub(super) trait Watch {
     /// How it sees what happens, for the recording's header.
     fn attached_by(&self) -> &'static str;
 
-    /// Mean cost of one event to the target in nanoseconds so far; 0 when nobody can tell.
-    fn probe_ns(&self) -> f64;
+    /// What its events are called, of which each costs something.
+    fn events_are(&self) -> &'static str;
 
-    /// How many events there have been so far: some modes measure what these cost.
-    fn note_events(&mut self, _events: u64) {}
+    /// What these cost.
+    fn costs(&self) -> &Costs;
+
+    /// The same, to add to it.
+    fn costs_mut(&mut self) -> &mut Costs;
 
     /// Where blocks come out as they end; `None` in modes that cannot tell.
     fn take_stream(&mut self) -> Option<RingBuf<MapData>> {
         None
     }
 
-    /// What it cost the target since it was last asked, `passed` ago; `None` when this mode costs too little to tell, and so
-    /// needs no budget.
-    fn spend(&mut self, _passed: Duration) -> Result<Option<Spending>, InvestigationError> {
-        Ok(None)
+    /// What it cost since it was last asked, `passed` ago.
+    fn spend(&mut self, passed: Duration) -> Result<Spending, InvestigationError> {
+        let efforts = self.side().efforts()?;
+        Ok(self.costs_mut().spend(efforts, passed))
+    }
+
+    /// Whether it can do with a sample of the allocations.
+    fn may_sample(&self) -> bool {
+        true
     }
 
     /// Follows only a sample from now on, to cost less.
-    fn sample(&mut self, _period: Period) -> Result<(), InvestigationError> {
-        Ok(())
+    fn sample(&mut self, period: Period) -> Result<(), InvestigationError> {
+        Ok(self.side_mut().set_sampling(Some(period))?)
+    }
+
+    /// What else a user can do who finds it too dear, for the end of a sentence.
+    fn cheaper_way(&self) -> &'static str {
+        ""
     }
 
     /// Whether it walks stacks of programs, so that it needs their files.

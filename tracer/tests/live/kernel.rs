@@ -12,7 +12,8 @@ use leakhound_report::{
     recording::{Mode, Recording, Snapshot},
 };
 use leakhound_tracer::{
-    investigation::Subject, launch::Launched, locate::Target, process::ProcessId, settings::Settings,
+    investigation::Subject, launch::Launched, locate::Target, process::ProcessId, sampling::Period,
+    settings::Settings,
 };
 
 use crate::support::{
@@ -158,4 +159,31 @@ fn kill(id: ProcessId) {
 fn highest(recording: &Recording) -> u64 {
     let live = |snapshot: &Snapshot| snapshot.stacks.iter().map(|stack| stack.live_bytes).sum();
     recording.snapshots.iter().map(live).max().unwrap_or(0)
+}
+
+#[test]
+fn a_sample_of_the_kernels_allocations_stands_for_all() {
+    if !can_probe() {
+        return;
+    }
+    const PIPES: u64 = 3000;
+    let program = pipes("pipes_sampled");
+    let words = command(&program, &[&PIPES.to_string(), "0"]);
+    let of = |sample: Option<u64>| {
+        let sample = sample.map(|bytes| Period::at_least(bytes).unwrap());
+        let settings = Settings { sample, ..kernel(Duration::from_secs(3)) };
+        let recording = watch_command(&words, &settings).unwrap();
+        let analysis = analyze(&recording, &Options::default());
+        let sums = of_pipes(&analysis).map(|one| (one.live_bytes, one.live_error_bytes.unwrap_or(0)));
+        let (live, error) =
+            sums.fold((0, 0.0), |(live, error), (more, of)| (live + more, (of as f64).hypot(error)));
+        (live as f64, error, recording)
+    };
+    let (exact, none, _) = of(None);
+    assert_eq!(none, 0.0);
+    let (estimate, error, recording) = of(Some(16 << 10));
+    assert_eq!(recording.header.settings.sample_period_bytes, 16 << 10);
+    assert!(ledger(&recording, "unsampledAllocations") > PIPES);
+    assert!(error > 0.0 && (estimate - exact).abs() < 4.0 * error, "{estimate} ± {error}, not {exact}");
+    assert!(error < exact / 5.0, "{estimate} ± {error} says nothing");
 }

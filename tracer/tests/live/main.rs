@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, clippy::expect_used, clippy::print_stderr, reason = "tests")]
 
 mod allocators;
+mod budget;
 mod closed_loop;
 mod endings;
 mod following;

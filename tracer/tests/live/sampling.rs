@@ -2,17 +2,10 @@
 
 use std::{process::Command, time::Duration};
 
-use leakhound_report::{
-    analysis::{Options, analyze},
-    recording::{EventKind, Mode, Skip},
-};
-use leakhound_tracer::{
-    budget::Budget, investigation::Subject, locate::Target, process::ProcessId, rung::Rung, sampling::Period,
-};
+use leakhound_report::analysis::{Options, analyze};
+use leakhound_tracer::{rung::Rung, sampling::Period};
 
-use crate::support::{
-    Running, by, can_probe, command, compile, end, ledger, short, through, wait_for, watch, watch_command,
-};
+use crate::support::{by, can_probe, command, compile, ledger, short, through, watch_command};
 
 #[test]
 fn estimates_are_what_five_programs_hold() {
@@ -59,97 +52,4 @@ fn what_is_all_freed_leaves_nothing_on_any_rung() {
         assert!(ledger(&recording, "allocations") < 20_000, "{}", rung.name());
         assert_eq!(ledger(&recording, "returnsUnmatched"), 0, "{}", rung.name());
     }
-}
-
-/// Pairs per tenth of a second, as the program prints them.
-fn traffic(lines: &[u8]) -> Vec<u64> {
-    String::from_utf8_lossy(lines).lines().map(|line| line.parse().unwrap()).collect()
-}
-
-#[test]
-fn a_busy_program_is_sampled_to_keep_to_the_budget() {
-    if !can_probe() {
-        return;
-    }
-    let program = compile("cc", "traffic.c", "traffic_busy", &["-g", "-O2"]);
-    let mut settings = short(Duration::from_secs(60));
-    // 30,000 pairs: full tracking costs some 10 % here, the traps alone some 5 %
-    settings.budget = Some(Budget::new(0.08).unwrap());
-    let recording = watch_command(&command(&program, &["6", "30000"]), &settings).unwrap();
-    let steps: Vec<_> = recording.events.iter().filter(|event| event.what == EventKind::BudgetStep).collect();
-    // a machine as fast as that has nothing to give up, one as slow lets go: both are said
-    if let Some(step) = steps.first() {
-        assert!(step.detail.contains("more than the budget of 8 %"), "{}", step.detail);
-        let verdict = analyze(&recording, &Options::default()).verdict;
-        assert!(
-            verdict.reasons.iter().any(|reason| reason.contains("lowered its own cost")),
-            "{:?}",
-            verdict.reasons
-        );
-    }
-    if end(&recording).reason == "targetExited" {
-        let seen = through(&recording, "allocate_and_free");
-        assert!(seen.live_count <= 1, "blocks of before and after the step are both freed: {seen:?}");
-    }
-}
-
-#[test]
-fn a_program_that_allocates_all_the_time_is_let_go_within_a_second() {
-    if !can_probe() {
-        return;
-    }
-    let program = compile("cc", "traffic.c", "traffic_endless", &["-g", "-O2"]);
-    let output = tempfile::NamedTempFile::new().unwrap();
-    let child = Command::new(&program).args(["120", "0"]).stdout(output.reopen().unwrap()).spawn();
-    let target = Running(child.unwrap());
-    let lines = || traffic(&std::fs::read(output.path()).unwrap());
-    wait_for("a second of undisturbed traffic", || lines().len() >= 10);
-    let mut settings = short(Duration::from_secs(60));
-    settings.budget = Some(Budget::new(0.05).unwrap());
-    let subject = Subject::Running(Target::Process(ProcessId::find(target.0.id()).unwrap()));
-    settings.duration = Duration::from_secs(30);
-    let recording = watch(subject, &settings).unwrap();
-    eprintln!("{:?} mode to the end", recording.header.mode);
-    // on a machine so busy that it takes longer, nothing takes over
-    match recording.header.mode {
-        Mode::Growth => assert_eq!(end(&recording).reason, "duration", "{:?}", recording.events),
-        _ => assert_eq!(end(&recording).reason, "budget", "{:?}", recording.events),
-    }
-    // of its own time, however little of that a busy machine gives it
-    let (cost, seconds) = (end(&recording).overhead, end(&recording).time_ns as f64 / 1e9);
-    let lost = cost.events as f64 * cost.probe_ns / 1e9;
-    let heap = recording.header.mode == Mode::Heap;
-    assert!(!heap || lost < 1.0 + 0.05 * seconds, "it lost {lost} s in {seconds} s: {cost:?}");
-    let said = &recording.events.iter().rfind(|event| event.what == EventKind::BudgetStep).unwrap().detail;
-    assert!(said.contains("the probes came off") && said.contains("--budget off"), "{said}");
-    let watched = lines().len();
-    wait_for("a second of undisturbed traffic again", || lines().len() >= watched + 10);
-    drop(target);
-    // probed it is a hundred times slower: it is not any more
-    let pairs = lines();
-    let fastest = |lines: &[u64]| lines.iter().copied().max().unwrap();
-    let (before, after) = (fastest(&pairs[..10]), fastest(&pairs[watched + 1..]));
-    assert!(after > before / 10, "{pairs:?}");
-    let verdict = analyze(&recording, &Options::default()).verdict;
-    assert!(verdict.reasons.iter().any(|reason| reason.contains("budget")), "{:?}", verdict.reasons);
-}
-
-#[test]
-fn what_cannot_afford_probes_is_watched_in_growth_mode() {
-    if !can_probe() {
-        return;
-    }
-    let program = compile("cc", "traffic.c", "traffic_costly", &["-g", "-O2"]);
-    let mut settings = short(Duration::from_secs(60));
-    // spent within milliseconds, also on a busy machine
-    settings.budget = Some(Budget::new(0.001).unwrap());
-    let recording = watch_command(&command(&program, &["6", "0"]), &settings).unwrap();
-    assert_eq!(recording.header.mode, Mode::Growth, "{:?}", recording.events);
-    assert_eq!(end(&recording).reason, "targetExited", "{:?}", recording.events);
-    assert!(recording.snapshots.len() >= 3, "{:?}", recording.events);
-    let step = recording.events.iter().find(|event| event.what == EventKind::BudgetStep).unwrap();
-    assert!(step.detail.contains("Growth mode goes on"), "{}", step.detail);
-    let verdict = analyze(&recording, &Options::default()).verdict;
-    assert!(verdict.reasons.iter().any(|reason| reason.contains("0.1 %")), "{:?}", verdict.reasons);
-    assert_eq!(recording.skipped.count(Skip::Repeated), 0, "one header only");
 }

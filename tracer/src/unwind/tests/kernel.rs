@@ -51,7 +51,7 @@ fn probe(program: &Program) -> (Heap, Vec<crate::rung::Attachment>) {
         rows: count(|table| table.rows.len()),
         pages: count(|table| table.pages.len()),
     };
-    let constants = Constants { cohort: Duration::from_secs(1), min_size: BLOCK_SIZE };
+    let constants = Constants { cohort: Duration::from_secs(1), min_size: BLOCK_SIZE, rationed: false };
     let rung = *Rung::LADDER.iter().find(|rung| crate::rung::prove(**rung).is_ok()).unwrap();
     let mut heap = Heap::load(rung, constants, capacity, false).unwrap();
 
