@@ -20,8 +20,14 @@ struct {
 	__type(value, struct block);
 } blocks SEC(".maps");
 
+/* Counters and stacks grow as they fill: most programs have a thousand stacks, not sixteen thousand. Blocks come and go with
+ * every event, so their table is made in one piece; and kernel mode, which would see its own tables grow, makes all of them so. */
+#ifndef TABLE_FLAGS
+#define TABLE_FLAGS BPF_F_NO_PREALLOC
+#endif
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, TABLE_FLAGS);
 	__uint(max_entries, 1);
 	__type(key, struct counter_key);
 	__type(value, struct counters);
@@ -29,6 +35,7 @@ struct {
 
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, TABLE_FLAGS);
 	__uint(max_entries, 1);
 	__type(key, __u64);
 	__type(value, struct stack);

@@ -10,6 +10,7 @@
 #include <bpf/bpf_core_read.h>
 #include "abi.h"
 #include "ledger.bpf.h"
+#define TABLE_FLAGS 0
 #include "counters.bpf.h"
 #include "insert.bpf.h"
 #include "target.bpf.h"

@@ -84,11 +84,12 @@ fn compare(bench: &Bench, peer: &Path, every_rung: bool) {
 
 fn print(rows: &[(&str, f64)]) {
     let of = |wanted: &str| rows.iter().find(|(name, _)| name.starts_with(wanted)).map(|(_, cost)| *cost);
-    let (empty, peer) = (of("empty"), of("memleak"));
+    let (empty, peer, unprobed) = (of("empty"), of("memleak"), of("no probe"));
     let ratio = |cost: f64, to: Option<f64>| to.map_or_else(|| "-".into(), |to| format!("{:.2}", cost / to));
-    println!("{:<50} {:>10} {:>11} {:>11}", "", "ns/pair", "x memleak", "x empty");
+    println!("{:<50} {:>10} {:>11} {:>11} {:>11}", "", "ns/pair", "x memleak", "x empty", "x no probe");
     for (name, cost) in rows {
-        println!("{name:<50} {cost:>10.1} {:>11} {:>11}", ratio(*cost, peer), ratio(*cost, empty));
+        let ratios = [peer, empty, unprobed].map(|to| ratio(*cost, to));
+        println!("{name:<50} {cost:>10.1} {:>11} {:>11} {:>11}", ratios[0], ratios[1], ratios[2]);
     }
 }
 
