@@ -17,11 +17,11 @@ unit=(growth::tests::fresh_pages_of_our_own_are_seen kernel_memory::tests::what_
     kernel_memory::tests::frees_in_bulk_are_seen_wherever_the_kernel_has_kprobes
     unwind::tests::kernel::the_kernel_walks_every_kind_of_frame)
 # At least one for each way of attaching, each mode and each way to end; all of them would take hours in emulation.
-live=(closed_loop::four_threads_come_out_even_on_every_rung
+live=(kernel::pipes_kept_open_are_a_leak_with_a_path endings::a_target_that_is_attached_to_lives_on
+    growth::pages_that_are_kept_are_told_from_pages_given_back
     closed_loop::stacks_without_frame_pointers_reach_the_outermost_function
-    endings::a_target_that_is_attached_to_lives_on endings::a_target_killed_in_the_middle_leaves_its_numbers
-    growth::pages_that_are_kept_are_told_from_pages_given_back kernel::pipes_kept_open_are_a_leak_with_a_path
-    kernel::the_whole_machine_is_watched_without_ourselves)
+    endings::a_target_killed_in_the_middle_leaves_its_numbers kernel::the_whole_machine_is_watched_without_ourselves
+    closed_loop::four_threads_come_out_even_on_every_rung)
 modules=(virtio virtio_ring virtio_pci_legacy_dev virtio_pci_modern_dev virtio_pci netfs fscache 9pnet 9pnet_virtio 9p overlay)
 
 say() { printf 'kernels: %s\n' "$*" >&2; }
