@@ -147,6 +147,20 @@ pub enum Class {
     Inconclusive,
 }
 
+impl Class {
+    /// All of them, the most suspicious first: the order in which they are listed and numbered.
+    pub const ALL: [Self; 8] = [
+        Self::Leak,
+        Self::Suspected,
+        Self::Saturating,
+        Self::Plateau,
+        Self::Sawtooth,
+        Self::Step,
+        Self::Transient,
+        Self::Inconclusive,
+    ];
+}
+
 /// Sums over all stacks at the end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]

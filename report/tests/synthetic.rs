@@ -23,20 +23,10 @@ use leakhound_report::{
 
 use crate::{heap::Watch, random::Random};
 
-const CLASSES: [Class; 8] = [
-    Class::Leak,
-    Class::Suspected,
-    Class::Saturating,
-    Class::Plateau,
-    Class::Sawtooth,
-    Class::Step,
-    Class::Transient,
-    Class::Inconclusive,
-];
 const EACH: u64 = 500;
 
 /// Rows: the truth. Columns: what was said.
-type Confusion = [[u32; CLASSES.len()]; CLASSES.len()];
+type Confusion = [[u32; Class::ALL.len()]; Class::ALL.len()];
 
 fn classify(truth: Class, seed: u64, cohorts: bool) -> (Class, String) {
     let mut random = Random::new(seed);
@@ -71,7 +61,7 @@ fn judged(
 
 fn confuse(cohorts: bool) -> Confusion {
     let mut confusion = Confusion::default();
-    for (row, truth) in CLASSES.into_iter().enumerate() {
+    for (row, truth) in Class::ALL.into_iter().enumerate() {
         for seed in 0..EACH {
             let (said, because) = classify(truth, seed * 8 + row as u64, cohorts);
             confusion[row][said as usize] += 1;
@@ -85,9 +75,9 @@ fn confuse(cohorts: bool) -> Confusion {
 
 fn print(confusion: &Confusion) {
     print!("{:>14}", "truth \\ said");
-    CLASSES.iter().for_each(|class| print!("{:>13}", format!("{class:?}")));
+    Class::ALL.iter().for_each(|class| print!("{:>13}", format!("{class:?}")));
     println!("{:>11}{:>8}", "precision", "recall");
-    for (row, class) in CLASSES.iter().enumerate() {
+    for (row, class) in Class::ALL.iter().enumerate() {
         print!("{:>14}", format!("{class:?}"));
         confusion[row].iter().for_each(|count| print!("{count:>13}"));
         println!("{:>11.3}{:>8.3}", precision(confusion, &[row]), recall(confusion, &[row]));
@@ -98,7 +88,7 @@ fn print(confusion: &Confusion) {
 fn precision(confusion: &Confusion, classes: &[usize]) -> f64 {
     let said = |truth: usize| classes.iter().map(|class| confusion[truth][*class]).sum::<u32>();
     let right: u32 = classes.iter().map(|truth| said(*truth)).sum();
-    let all: u32 = (0..CLASSES.len()).map(said).sum();
+    let all: u32 = (0..Class::ALL.len()).map(said).sum();
     f64::from(right) / f64::from(all)
 }
 
@@ -113,7 +103,7 @@ fn recall(confusion: &Confusion, classes: &[usize]) -> f64 {
 fn every_class_is_told_from_every_other() {
     let confusion = confuse(true);
     print(&confusion);
-    for (row, class) in CLASSES.iter().enumerate() {
+    for (row, class) in Class::ALL.iter().enumerate() {
         assert!(precision(&confusion, &[row]) >= 0.95, "precision of {class:?}");
         assert!(recall(&confusion, &[row]) >= 0.95, "recall of {class:?}");
     }

@@ -24,17 +24,6 @@ const MOST_CELLS: usize = 1_200_000;
 const MOST_SNAPSHOTS: usize = 600;
 /// Events listed at most; the rest is counted.
 const MOST_EVENTS: usize = 200;
-/// Steps of a class in its column.
-const CLASSES: [Class; 8] = [
-    Class::Leak,
-    Class::Suspected,
-    Class::Saturating,
-    Class::Plateau,
-    Class::Sawtooth,
-    Class::Step,
-    Class::Transient,
-    Class::Inconclusive,
-];
 
 /// The facts there are few of. `report/web/src/decode.ts` has the same type.
 #[derive(Serialize)]
@@ -125,7 +114,7 @@ pub(super) fn facts<'a>(recording: &'a Recording, analysis: &'a Analysis) -> Fac
         functions: tree.functions,
         files: tree.files,
         modules: tree.modules.iter().map(|id| modules.get(id).copied().unwrap_or_default()).collect(),
-        classes: CLASSES,
+        classes: Class::ALL,
         cuts,
         because: rows.iter().map_while(|row| row.finding).map(|f| f.evidence.because.as_str()).collect(),
         blocks: rows
@@ -215,7 +204,7 @@ fn stack_columns<'a>(columns: &mut Columns, rows: &[Row<'a>], drawn: &[usize]) -
     last("liveCount", |counters| counters.live_count);
     last("allocatedBytes", |counters| counters.allocated_bytes);
     last("allocatedCount", |counters| counters.allocated_count);
-    let class = |finding: &Finding| CLASSES.iter().position(|&class| class == finding.class);
+    let class = |finding: &Finding| Class::ALL.iter().position(|&class| class == finding.class);
     columns.plain("class", rows.iter().map(|row| index(row.finding.and_then(class))));
     let mut evidence = |name, scale, of: fn(&Finding) -> Option<f64>| {
         columns.plain(name, rows.iter().map(|row| scaled(row.finding.and_then(of), scale)));

@@ -6,16 +6,6 @@ use leakhound_report::analysis::{Class, VerdictName};
 
 use crate::judge::{Answer, Judgement, Score, score_leaks, score_one};
 
-const CLASSES: [Class; 8] = [
-    Class::Leak,
-    Class::Suspected,
-    Class::Saturating,
-    Class::Plateau,
-    Class::Sawtooth,
-    Class::Step,
-    Class::Transient,
-    Class::Inconclusive,
-];
 const VERDICTS: [VerdictName; 6] = [
     VerdictName::LeakLikely,
     VerdictName::GrowthUnexplained,
@@ -31,7 +21,7 @@ pub(crate) fn write(judgements: &[Judgement]) -> String {
     heading(&mut text, "leaks");
     row(&mut text, "any leaking function", score_leaks(judgements));
     heading(&mut text, "class of a function");
-    for class in CLASSES {
+    for class in Class::ALL {
         let answers = judgements
             .iter()
             .flat_map(|judgement| judgement.leaks.iter().chain(&judgement.classes))
