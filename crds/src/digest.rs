@@ -56,6 +56,14 @@ pub struct Digest {
     /// Snapshots taken.
     #[serde(default)]
     pub snapshot_count: i32,
+    /// Stretches of watching without a gap so far, of which this is about the longest: a restart of the agent begins another.
+    #[serde(default = "one")]
+    pub epochs: i32,
+}
+
+/// What an agent that does not count its stretches has watched.
+fn one() -> i32 {
+    1
 }
 
 /// Why a text is no digest.
@@ -134,6 +142,7 @@ mod tests {
             processes: Vec::new(),
             memory: Memory::default(),
             snapshot_count: 3,
+            epochs: 1,
         }
     }
 

@@ -73,6 +73,7 @@ fn wrong_values_are_refused_and_named() {
         ("networkPolicy.apiServerPorts=[70000]", "/networkPolicy/apiServerPorts"),
         ("image.pullPolicy=Sometimes", "/image/pullPolicy"),
         ("crds.keep=1", "/crds/keep"),
+        ("agent.spoolHostPath=var/spool", "/agent/spoolHostPath"),
         ("operator.replicas=2", "needs a store that all of them reach"),
     ] {
         let output = helm("template", &[value]);
@@ -141,6 +142,14 @@ fn the_agent_gets_nothing_of_the_host_but_processes_and_cgroups() {
     let writable: Vec<_> = mounts.iter().filter(|mount| mount["readOnly"] != true).collect();
     assert_eq!(writable.len(), 1, "{writable:?}");
     assert_eq!(writable[0]["name"], "spool");
+}
+
+#[test]
+fn a_directory_of_the_node_for_recordings_is_a_wish_of_its_own() {
+    let pod = agent(&["agent.spoolHostPath=/var/spool/leakhound"]);
+    let volumes = pod["volumes"].as_array().unwrap();
+    let of_host: Vec<_> = volumes.iter().filter_map(|volume| volume["hostPath"]["path"].as_str()).collect();
+    assert_eq!(of_host, ["/sys/fs/cgroup", "/var/spool/leakhound"]);
 }
 
 #[test]

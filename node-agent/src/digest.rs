@@ -111,6 +111,7 @@ pub(crate) fn digest(recording: &Recording, seen: &Seen) -> Digest {
         processes: processes(recording, &seen.programs),
         memory: seen.memory.shown(),
         snapshot_count: i32::try_from(analysis.snapshot_count).unwrap_or(i32::MAX),
+        epochs: 1,
     }
 }
 

@@ -72,6 +72,16 @@ pub(crate) fn of_tracer(error: &InvestigationError) -> Outcome {
     Outcome::now(reason, error.to_string())
 }
 
+/// That all of the time was watched, in so many stretches.
+pub(crate) fn complete(stretches: u32) -> String {
+    match stretches {
+        0 | 1 => "all of the time was watched".to_owned(),
+        _ => format!(
+            "all of the time was watched, in {stretches} stretches with a gap between them; the longest is judged"
+        ),
+    }
+}
+
 /// How a container ended, in words.
 pub(crate) fn gone(oom_kills: u64) -> String {
     match oom_kills {

@@ -11,6 +11,7 @@ mod ticket;
 use std::{
     collections::BTreeSet,
     fs, io,
+    os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -47,7 +48,12 @@ pub(crate) struct Entry {
 impl Spool {
     /// Opens a spool that may hold `most_bytes` in all.
     pub(crate) fn open(folder: &Path, most_bytes: u64) -> Result<Self, SpoolError> {
-        fs::create_dir_all(folder).map_err(|source| SpoolError { path: folder.to_owned(), source })?;
+        let open = || {
+            fs::create_dir_all(folder)?;
+            // on a directory of the node others could look in
+            fs::set_permissions(folder, fs::Permissions::from_mode(0o700))
+        };
+        open().map_err(|source| SpoolError { path: folder.to_owned(), source })?;
         Ok(Self { folder: folder.into(), most_bytes })
     }
 

@@ -72,7 +72,7 @@ pub(crate) async fn work(context: Context, orders: Orders) {
         probe.as_ref().clone(),
     );
     let deadline = deadline(&probe);
-    let ticket = ticket.unwrap_or_else(|| Ticket { elsewhere_ms: told_ms(&probe), ..Ticket::default() });
+    let ticket = ticket.unwrap_or_else(|| Ticket::told(&probe));
     let mut work = Work { context, orders, probe, writer, entry, ticket, deadline };
     let left = match begin {
         Begin::Nothing => return,
@@ -93,12 +93,6 @@ pub(crate) async fn work(context: Context, orders: Orders) {
 fn deadline(probe: &LeakProbe) -> Instant {
     let left = probe.spec.deadline_time.0.duration_since(clock::now());
     Instant::now() + Duration::try_from(left).unwrap_or_default()
-}
-
-/// Time watched by earlier agents, as the status tells it.
-fn told_ms(probe: &LeakProbe) -> u64 {
-    let told = probe.status.as_ref().and_then(|status| status.coverage_seconds).unwrap_or(0);
-    u64::try_from(told).unwrap_or(0).saturating_mul(1000)
 }
 
 impl Work {
@@ -147,9 +141,11 @@ impl Work {
                         "the deadline came before all of the time was watched",
                     );
                 }
-                End::Time => return ended(ProbeReason::Completed, "all of the time was watched"),
+                End::Time => {
+                    return ended(ProbeReason::Completed, &outcome::complete(self.ticket.stretches()));
+                }
                 End::NextContainer if left < Duration::from_secs(1) => {
-                    return ended(ProbeReason::Completed, "all of the time was watched");
+                    return ended(ProbeReason::Completed, &outcome::complete(self.ticket.stretches()));
                 }
                 End::NextContainer => loaded = Instant::now() + LOADING,
                 End::TargetGone { oom_kills, pod_folder } => {
@@ -180,7 +176,7 @@ impl Work {
     fn word(&self, reason: ProbeReason, message: &str, upload: Option<Upload>) -> Word {
         let fresh = leakhound_crds::LeakProbeStatus::default();
         let before = self.probe.status.as_ref().unwrap_or(&fresh);
-        let kept = self.ticket.longest().and_then(|epoch| epoch.digest.as_ref()?.to_text().ok());
+        let kept = self.ticket.digest().and_then(|digest| digest.to_text().ok());
         Word {
             generation: self.probe.metadata.generation,
             reason,
@@ -188,7 +184,6 @@ impl Work {
             start_time: self.ticket.start_time.clone().or_else(|| before.start_time.clone()),
             last_snapshot: self.ticket.last_snapshot.clone().or_else(|| before.last_snapshot_time.clone()),
             watched: Duration::from_millis(self.ticket.watched_ms()),
-            // after a move to another pod only the status knows what was seen before
             digest: kept.or_else(|| before.digest.clone()),
             upload,
         }

@@ -80,6 +80,8 @@ pub(crate) struct Origin {
     pub(crate) pod: String,
     /// Name of the container.
     pub(crate) container: String,
+    /// Ids of those of its containers that were killed for want of memory.
+    pub(crate) oom_killed: Vec<String>,
 }
 
 /// Extension of a format's files.

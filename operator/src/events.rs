@@ -11,6 +11,7 @@ use leakhound_crds::{
     condition::{
         BUDGET_EXCEEDED, LEAK_DETECTED, PROBING, REPORT_READY, SUCCEEDED, SUSPENDED, TARGETS_RESOLVED, find,
     },
+    investigation::status::WatchedTarget,
 };
 
 use crate::{answer::cut, context::Context};
@@ -52,6 +53,14 @@ pub(crate) fn between(old: Option<&LeakInvestigationStatus>, new: &LeakInvestiga
             let note = format!("container {} of pod {} restarted", target.container, target.pod_name);
             tell(EventType::Warning, "TargetRestarted", &note);
         }
+        let (then, now) = (was.map_or(0, oom_kills), oom_kills(target));
+        if then < now {
+            let note = format!(
+                "the kernel killed a process in container {} of pod {} for want of memory: {now} since watching began",
+                target.container, target.pod_name
+            );
+            tell(EventType::Warning, "OOMKilled", &note);
+        }
     }
     if let Some(now) = became(BUDGET_EXCEEDED, ConditionStatus::True) {
         tell(EventType::Warning, "BudgetExceeded", &now.message);
@@ -79,6 +88,10 @@ pub(crate) fn between(old: Option<&LeakInvestigationStatus>, new: &LeakInvestiga
         tell(EventType::Warning, &now.reason, &now.message);
     }
     tellings
+}
+
+fn oom_kills(target: &WatchedTarget) -> i32 {
+    target.memory.as_ref().and_then(|memory| memory.oom_kills).unwrap_or(0)
 }
 
 fn before<'a>(old: Option<&'a LeakInvestigationStatus>, type_: &str) -> Option<&'a Condition> {
@@ -112,7 +125,7 @@ pub(crate) async fn publish(context: &Context, investigation: &LeakInvestigation
 #[cfg(test)]
 mod tests {
     use jiff::Timestamp;
-    use leakhound_crds::investigation::status::WatchedTarget;
+    use leakhound_crds::investigation::status::Memory;
 
     use super::*;
 
@@ -124,6 +137,22 @@ mod tests {
             conditions: conditions.iter().map(condition).collect(),
             targets: vec![WatchedTarget { pod_uid: "u".to_owned(), restarts, ..WatchedTarget::default() }],
             ..LeakInvestigationStatus::default()
+        }
+    }
+
+    #[test]
+    fn kills_are_told_when_there_are_more_of_them() {
+        let killed = |kills| {
+            let mut status = status(&[], 0);
+            status.targets[0].memory = Some(Memory { oom_kills: kills, ..Memory::default() });
+            status
+        };
+        for (old, new, told) in
+            [(None, Some(0), 0), (None, Some(1), 1), (Some(1), Some(1), 0), (Some(1), Some(2), 1)]
+        {
+            let tellings = between(Some(&killed(old)), &killed(new));
+            assert_eq!(tellings.len(), told, "{old:?} {new:?}");
+            assert!(tellings.iter().all(|telling| telling.reason == "OOMKilled"));
         }
     }
 

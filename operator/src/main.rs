@@ -20,6 +20,7 @@ mod lead;
 mod leadership;
 mod metrics;
 mod node;
+mod oom;
 mod order;
 mod pod;
 mod queue;

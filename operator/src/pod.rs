@@ -49,8 +49,8 @@ pub(crate) struct ContainerView {
     pub(crate) idle_because: Option<String>,
     /// How often it restarted.
     pub(crate) restarts: i32,
-    /// The last one was killed for want of memory.
-    pub(crate) was_oom_killed: bool,
+    /// Ids of those of its containers, this one and the one before, that the kernel killed for want of memory.
+    pub(crate) oom_killed: Vec<String>,
     /// Its memory limit in bytes.
     pub(crate) memory_limit: Option<u64>,
 }
@@ -122,19 +122,24 @@ fn view(container: &Container, status: Option<&ContainerStatus>) -> ContainerVie
     let state = status.and_then(|status| status.state.as_ref());
     let is_running = state.is_some_and(|state| state.running.is_some());
     let last = status.and_then(|status| status.last_state.as_ref()?.terminated.as_ref());
+    let ended = state.and_then(|state| state.terminated.as_ref());
     let waiting = state.and_then(|state| state.waiting.as_ref()?.reason.clone());
-    let ended = state
-        .and_then(|state| state.terminated.as_ref())
-        .map(|ended| ended.reason.clone().unwrap_or_else(|| format!("exit status {}", ended.exit_code)));
+    let why =
+        ended.map(|ended| ended.reason.clone().unwrap_or_else(|| format!("exit status {}", ended.exit_code)));
     ContainerView {
         name: container.name.clone(),
         running: status
             .filter(|_| is_running)
             .and_then(|status| status.container_id.clone())
             .filter(|id| !id.is_empty()),
-        idle_because: waiting.or(ended),
+        idle_because: waiting.or(why),
         restarts: status.map_or(0, |status| status.restart_count),
-        was_oom_killed: last.is_some_and(|last| last.reason.as_deref() == Some("OOMKilled")),
+        oom_killed: [last, ended]
+            .into_iter()
+            .flatten()
+            .filter(|ended| ended.reason.as_deref() == Some("OOMKilled"))
+            .filter_map(|ended| ended.container_id.clone())
+            .collect(),
         memory_limit: container
             .resources
             .as_ref()

@@ -9,14 +9,18 @@ use leakhound_crds::{
     investigation::wishes::OnContainerRestart,
     probe::{Desired, ProbeReason},
 };
+use leakhound_report::amount;
 
 use crate::{
     node::{AgentView, NodeView},
+    oom,
     pod::PodView,
 };
 
 /// An agent ends a probe at its deadline by itself; so long after it, it is taken for gone.
 const DEADLINE_GRACE: SignedDuration = SignedDuration::from_secs(30);
+/// The kubelet says within seconds how a container ended; so long it is waited for.
+const KUBELET_GRACE: SignedDuration = SignedDuration::from_secs(30);
 /// Too little time is left for three snapshots: not worth attaching again.
 pub(crate) const SHORTEST_EPOCH: Duration = Duration::from_secs(15);
 
@@ -33,6 +37,8 @@ pub(crate) enum Stage {
     Probing,
     /// The agent was told to stop and has not answered yet.
     Stopping,
+    /// The container ended, and the kubelet has not said yet of what.
+    Ending,
     /// Nothing more will come.
     Ended(End),
 }
@@ -82,6 +88,7 @@ impl fmt::Display for Stage {
             Self::Starting => "Starting",
             Self::Probing => "Running",
             Self::Stopping => "Stopping",
+            Self::Ending => "Ending",
             Self::Ended(end) => return end.reason.fmt(formatter),
         })
     }
@@ -157,7 +164,7 @@ impl Sight<'_> {
             );
         }
         if self.spec.on_container_restart == OnContainerRestart::Fail && self.successor(probe).is_some() {
-            return ended(EndReason::ContainerRestarted, self.explain_restart());
+            return ended(EndReason::ContainerRestarted, self.explain_restart(probe));
         }
         match probe.spec.desired {
             Desired::Stop => Stage::Stopping,
@@ -168,6 +175,9 @@ impl Sight<'_> {
 
     /// After the agent has said that it has finished.
     fn after(&self, probe: &LeakProbe, reason: ProbeReason, condition: &Condition) -> Stage {
+        if reason == ProbeReason::TargetGone && !self.spec.stop && self.is_unexplained(probe, condition) {
+            return Stage::Ending;
+        }
         let was_paused = reason == ProbeReason::StoppedEarly && probe.spec.desired == Desired::Stop;
         let restarted = matches!(reason, ProbeReason::TargetGone | ProbeReason::ContainerMismatch)
             && self.successor(probe).is_some();
@@ -190,7 +200,7 @@ impl Sight<'_> {
             OnContainerRestart::Fail
                 if restarted || reason == ProbeReason::TargetGone && self.pod_lives() =>
             {
-                return ended(EndReason::ContainerRestarted, self.explain_restart());
+                return ended(EndReason::ContainerRestarted, self.explain_restart(probe));
             }
             _ => {}
         }
@@ -207,7 +217,12 @@ impl Sight<'_> {
             ProbeReason::UnsupportedKernel => EndReason::UnsupportedKernel,
             ProbeReason::ContainerMismatch => EndReason::ContainerMismatch,
         };
-        ended(end, condition.message.clone())
+        match end {
+            EndReason::TargetGone if self.was_oom_killed(probe) => {
+                ended(end, format!("{}; what was seen until then is the result", self.explain_oom_kill()))
+            }
+            _ => ended(end, condition.message.clone()),
+        }
     }
 
     /// The id of the container that runs now, when it is another one than the probe's.
@@ -215,6 +230,29 @@ impl Sight<'_> {
         let PodNow::There(pod) = self.pod else { return None };
         let running = pod.container(self.container)?.running.as_deref()?;
         (running != probe.spec.container_id).then_some(running)
+    }
+
+    /// Whether the pod still says that a container runs of which the agent has seen the end.
+    fn is_unexplained(&self, probe: &LeakProbe, end: &Condition) -> bool {
+        let PodNow::There(pod) = self.pod else { return false };
+        let runs = pod.container(self.container).and_then(|container| container.running.as_deref());
+        let waited = self.now.duration_since(end.last_transition_time.0);
+        pod.is_alive() && runs == Some(&probe.spec.container_id) && waited < KUBELET_GRACE
+    }
+
+    /// Whether the container that a probe watched last was killed for want of memory: the kubelet says so as long as its pod
+    /// is there, and the probe remembers.
+    fn was_oom_killed(&self, probe: &LeakProbe) -> bool {
+        oom::kills(self.container, probe, self.pod).contains(probe.spec.container_id.as_str())
+    }
+
+    fn explain_oom_kill(&self) -> String {
+        let limit = match self.pod {
+            PodNow::There(pod) => pod.container(self.container).and_then(|container| container.memory_limit),
+            PodNow::Gone | PodNow::Unknown => None,
+        };
+        let at = limit.map(|limit| format!(" at its limit of {}", amount::bytes(limit))).unwrap_or_default();
+        format!("the kernel killed container {} for want of memory (OOMKilled){at}", self.container)
     }
 
     fn pod_lives(&self) -> bool {
@@ -226,11 +264,12 @@ impl Sight<'_> {
         self.spec.duration().unwrap_or_default().saturating_sub(watched(self.probes))
     }
 
-    fn explain_restart(&self) -> String {
-        format!(
-            "container {} restarted, and spec.onContainerRestart is Fail: with Follow its successor is watched",
-            self.container
-        )
+    fn explain_restart(&self, probe: &LeakProbe) -> String {
+        let what = match self.was_oom_killed(probe) {
+            true => format!("{} and it restarted", self.explain_oom_kill()),
+            false => format!("container {} restarted", self.container),
+        };
+        format!("{what}, and spec.onContainerRestart is Fail: with Follow its successor is watched")
     }
 }
 

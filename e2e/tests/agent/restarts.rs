@@ -38,6 +38,46 @@ async fn an_agent_that_was_killed_goes_on_for_the_time_that_is_left() -> Result<
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_gap_is_told_although_the_spool_went_with_the_agents_pod() -> Result<()> {
+    let Some(stage) = Stage::set(&[Answer::Status(201)]).await? else { return Ok(()) };
+    let mut pod = Pod::create()?;
+    let container = pod.run(&seed()?, &["100", "120"])?;
+    let mut agent = stage.program.start()?;
+    let later = stage.order(&pod, &container, 45, json!({})).await?;
+    let earlier = stage.order(&pod, &container, 16, json!({})).await?;
+    let before = stage.running(&later, 3).await?;
+    let told = stage.running(&earlier, 10).await?;
+    agent.process.kill()?;
+    std::fs::remove_dir_all(stage.program.folder.join("spool"))?;
+
+    let _agent = stage.program.start()?;
+    let started =
+        |seen: &super::stage::Seen| seen.probe.status.as_ref().and_then(|status| status.start_time.clone());
+    // What came after the gap is longer, and has a recording.
+    let ended = stage.ended(&later).await?;
+    assert_eq!(ended.succeeded.reason, "Completed", "{:?}", ended.succeeded);
+    assert!(ended.succeeded.message.contains("in 2 stretches"), "{:?}", ended.succeeded);
+    assert!(ended.coverage() >= 44, "{}", ended.coverage());
+    assert_eq!(started(&ended), started(&before));
+    assert_eq!(ended.digest.context("a digest")?.epochs, 2);
+    assert_eq!(ended.uploaded.context("its recording")?.status, ConditionStatus::True);
+    // What came before it is longer, and its numbers are all that is left.
+    let ended = stage.ended(&earlier).await?;
+    let (digest, known) = (ended.digest.clone().context("a digest")?, told.digest.context("a digest")?);
+    assert_eq!(digest.epochs, 2);
+    assert!(
+        digest.snapshot_count >= known.snapshot_count,
+        "{} {}",
+        digest.snapshot_count,
+        known.snapshot_count
+    );
+    let uploaded = ended.uploaded.context("what became of its recording")?;
+    assert_eq!((uploaded.status, uploaded.reason.as_str()), (ConditionStatus::False, "NotKept"));
+    assert!(uploaded.message.contains("agent.spoolHostPath"), "{uploaded:?}");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_agent_that_was_killed_finishes_or_fails_where_that_is_wanted() -> Result<()> {
     let Some(stage) = Stage::set(&[Answer::Status(201)]).await? else { return Ok(()) };
     let mut pod = Pod::create()?;

@@ -26,7 +26,8 @@ fn with_status(reason: ProbeReason, run: &str, coverage: i64) -> LeakProbe {
 }
 
 fn ticket(watched_ms: u64) -> Ticket {
-    let epoch = Epoch { number: 1, container_id: "x".into(), watched_ms, lost: None, digest: None };
+    let epoch =
+        Epoch { number: 1, container_id: "x".into(), watched_ms, lost: None, stored: None, digest: None };
     Ticket { epochs: vec![epoch], ..Ticket::default() }
 }
 
@@ -91,8 +92,9 @@ fn after_a_restart_of_the_agent_the_user_decides() {
     let probe = with_status(ProbeReason::Running, "another-run", 240);
     let known = begin(&probe, Some(&ticket(248_500)), US, noon());
     assert_eq!(known, Begin::Watch { left: Duration::from_millis(351_500), again: true });
-    let moved = Ticket { elsewhere_ms: 100_000, ..ticket(200_000) };
-    let known = begin(&probe, Some(&moved), US, noon());
+    let mut resumed = ticket(200_000);
+    resumed.note(Epoch { number: 2, ..ticket(100_000).epochs[0].clone() });
+    let known = begin(&probe, Some(&resumed), US, noon());
     assert_eq!(known, Begin::Watch { left: 300 * SECOND, again: true });
     let all = begin(&probe, Some(&ticket(600_000)), US, noon());
     assert_eq!(ended(&all), Some(ProbeReason::Completed));

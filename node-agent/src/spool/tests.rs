@@ -1,8 +1,11 @@
-use leakhound_crds::probe::ProbeReason;
+use leakhound_crds::{Digest, LeakProbe, LeakProbeStatus, Time, Verdict, probe::ProbeReason};
 use leakhound_report::recording::{self, Header, Record, Snapshot};
 
 use super::*;
-use crate::outcome::Outcome;
+use crate::{
+    fixture::{noon, probe},
+    outcome::Outcome,
+};
 
 fn header() -> Record {
     Record::Header(Header { format: recording::FORMAT.into(), ..Header::default() })
@@ -52,6 +55,7 @@ fn a_ticket_survives_and_half_a_ticket_is_none() {
         container_id: "containerd://x".into(),
         watched_ms,
         lost: None,
+        stored: None,
         digest: None,
     };
     let outcome = Outcome::now(ProbeReason::Completed, "done");
@@ -67,12 +71,69 @@ fn a_ticket_survives_and_half_a_ticket_is_none() {
     assert_eq!(spool.used(), 0);
 }
 
+/// What an agent has said that ran in a pod of which nothing is left.
+fn left_behind(result_digest: Option<&str>) -> LeakProbe {
+    let digest = serde_json::json!({
+        "verdict": "LeakLikely", "confidencePercent": 80, "liveBytes": 4096, "liveCount": 4,
+        "growthBytesPerHour": 1, "memory": { "oomKills": 1 }, "epochs": 2,
+    });
+    let mut probe = probe();
+    probe.status = Some(LeakProbeStatus {
+        start_time: Some(Time(noon())),
+        coverage_seconds: Some(40),
+        digest: Some(digest.to_string()),
+        result_digest: result_digest.map(ToOwned::to_owned),
+        ..LeakProbeStatus::default()
+    });
+    probe
+}
+
+#[test]
+fn a_gap_is_told_when_the_spool_is_gone() {
+    assert_eq!(Ticket::told(&probe()), Ticket::default());
+    let mut ticket = Ticket::told(&left_behind(None));
+    assert_eq!((ticket.watched_ms(), ticket.next_epoch()), (40_000, 3));
+    assert_eq!(ticket.start_time, Some(Time(noon())));
+    let earlier = ticket.longest().unwrap().clone();
+    assert!(earlier.lost.unwrap().contains("agent.spoolHostPath"));
+    let later = Digest { verdict: Verdict::NoLeakObserved, ..earlier.digest.unwrap() };
+    let mut epoch = Epoch {
+        number: 3,
+        container_id: "x".into(),
+        watched_ms: 50_000,
+        lost: None,
+        stored: None,
+        digest: Some(later),
+    };
+    ticket.note(epoch.clone());
+    let digest = ticket.digest().unwrap();
+    assert_eq!((digest.verdict, digest.epochs), (Verdict::NoLeakObserved, 3), "the longest is judged");
+    assert_eq!(digest.memory.oom_kills, Some(2), "kills of all stretches count");
+    assert_eq!(ticket.watched_ms(), 90_000);
+    epoch.watched_ms = 10_000;
+    ticket.note(epoch);
+    assert_eq!(ticket.digest().unwrap().verdict, Verdict::LeakLikely);
+}
+
+#[test]
+fn a_recording_that_the_operator_has_is_not_lost_with_the_spool() {
+    let ticket = Ticket::told(&left_behind(Some("sha256:abc")));
+    let earlier = ticket.longest().unwrap();
+    assert_eq!((earlier.lost.as_deref(), earlier.stored.as_deref()), (None, Some("sha256:abc")));
+}
+
 #[test]
 fn an_epoch_is_noted_once() {
     let mut ticket = Ticket::default();
     assert_eq!(ticket.next_epoch(), 1);
-    let epoch =
-        |watched_ms| Epoch { number: 1, container_id: "x".into(), watched_ms, lost: None, digest: None };
+    let epoch = |watched_ms| Epoch {
+        number: 1,
+        container_id: "x".into(),
+        watched_ms,
+        lost: None,
+        stored: None,
+        digest: None,
+    };
     ticket.note(epoch(10));
     ticket.note(epoch(20));
     assert_eq!((ticket.epochs.len(), ticket.watched_ms(), ticket.next_epoch()), (1, 20, 2));

@@ -45,7 +45,7 @@ impl Work {
     async fn hand_over(&mut self, outcome: &Outcome) -> Result<(), Interrupted> {
         let upload = match self.parcel().await {
             None => None,
-            Some(Err(message)) => Some(Upload::Missing { reason: "NotKept", message }),
+            Some(Err(settled)) => Some(settled),
             Some(Ok(parcel)) => Some(self.upload(&parcel, outcome).await?),
         };
         if let Some(Upload::Missing { reason, message }) = &upload {
@@ -55,14 +55,18 @@ impl Work {
         self.say_until_heard(&word).await
     }
 
-    /// The recording that stands for the whole; `None` when nothing was watched.
-    async fn parcel(&self) -> Option<Result<Parcel, String>> {
+    /// The recording that stands for the whole, or why there is none to send; `None` when nothing was watched.
+    async fn parcel(&self) -> Option<Result<Parcel, Upload>> {
+        let not_kept = |message| Upload::Missing { reason: "NotKept", message };
         let epoch = self.ticket.longest()?;
+        if let Some(hash) = &epoch.stored {
+            return Some(Err(Upload::Stored(hash.clone())));
+        }
         if let Some(lost) = &epoch.lost {
-            return Some(Err(lost.clone()));
+            return Some(Err(not_kept(lost.clone())));
         }
         let read = Parcel::read(&self.entry.recording(epoch.number)).await;
-        Some(read.map_err(|error| format!("the recording could not be kept on the node: {error}")))
+        Some(read.map_err(|error| not_kept(format!("the recording could not be kept on the node: {error}"))))
     }
 
     async fn upload(&mut self, parcel: &Parcel, outcome: &Outcome) -> Result<Upload, Interrupted> {

@@ -73,6 +73,7 @@ impl Work {
             container_id: self.probe.spec.container_id.clone(),
             watched_ms: 0,
             lost: None,
+            stored: None,
             digest: None,
         };
         let (noted, ended) = self.follow(watching, &ready.container, &mut ready.seen, &mut epoch).await;

@@ -5,7 +5,7 @@ use leakhound_report::{
     Options,
     analysis::Analysis,
     analyze, folded, html, pprof,
-    recording::{Limits, ReadError, Recording, read_within},
+    recording::{Event, EventKind, Limits, ReadError, Record, Recording, read_within},
 };
 use thiserror::Error;
 
@@ -43,10 +43,26 @@ pub(crate) struct Part {
 
 /// Reads and judges a recording.
 pub(crate) fn judge(origin: Origin, bytes: &[u8]) -> Result<Part, JudgeError> {
-    let recording = read_within(bytes, LIMITS)?;
+    let mut recording = read_within(bytes, LIMITS)?;
+    note_kill(&mut recording, &origin.oom_killed);
     let analysis = analyze(&recording, &Options::default());
     let answer = Answer::from(&analysis);
     Ok(Part { origin, answer, recording, analysis })
+}
+
+/// The kubelet knows that the container was killed for want of memory; its cgroup is gone before an agent can ask it.
+fn note_kill(recording: &mut Recording, killed: &[String]) {
+    let watched = recording.header.target.container.as_deref().unwrap_or_default();
+    if !watched.is_empty() && killed.iter().any(|id| id.ends_with(watched)) {
+        let snapshot = recording.snapshots.last().map_or(0, |snapshot| snapshot.time_ns);
+        recording.push(Record::Event(Event {
+            time_ns: recording.end.as_ref().map_or(snapshot, |end| end.time_ns),
+            pid: None,
+            what: EventKind::OutOfMemory,
+            detail: "the kubelet says that the kernel killed the container for want of memory (OOMKilled)"
+                .to_owned(),
+        }));
+    }
 }
 
 impl Part {

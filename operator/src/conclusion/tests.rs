@@ -1,6 +1,6 @@
 use leakhound_crds::investigation::wishes::ReportFormat::{Folded, Html, Json, Pprof};
 use leakhound_report::recording::{
-    self, End, Header, Module, Record, Settings, Snapshot, Stack, StackCounters, Writer,
+    self, End, Header, Module, Record, Settings, Snapshot, Stack, StackCounters, Target, Writer,
 };
 
 use super::*;
@@ -15,6 +15,7 @@ pub(crate) fn recording(function: &str) -> Vec<u8> {
     let mut writer = Writer::new(Vec::new());
     let header = Header {
         format: recording::FORMAT.to_owned(),
+        target: Target { container: Some("0101".to_owned()), ..Target::default() },
         settings: Settings { duration_ns: 60 * second, interval_ns: second, ..Settings::default() },
         ..Header::default()
     };
@@ -54,12 +55,15 @@ pub(crate) fn recording(function: &str) -> Vec<u8> {
     writer.finish().unwrap()
 }
 
+fn origin() -> Origin {
+    Origin { probe: "p".to_owned(), pod: "a".to_owned(), container: "app".to_owned(), oom_killed: Vec::new() }
+}
+
 fn gather(formats: &[ReportFormat], recordings: &[(&str, &[u8])]) -> (Vec<File>, Vec<Recorded>) {
     let mut gathering = Gathering::new("shop", "cart", formats, THRESHOLDS, recordings.len());
     let mut files = Vec::new();
     for (pod, bytes) in recordings {
-        let origin =
-            Origin { probe: format!("probe-{pod}"), pod: (*pod).to_owned(), container: "app".to_owned() };
+        let origin = Origin { probe: format!("probe-{pod}"), pod: (*pod).to_owned(), ..origin() };
         files.extend(gathering.add(judge(origin, bytes).unwrap()).unwrap());
     }
     let gathered = gathering.finish().unwrap();
@@ -108,9 +112,18 @@ fn several_recordings_get_a_cover_that_links_to_each() {
 }
 
 #[test]
+fn a_kill_for_want_of_memory_is_in_the_report_of_that_container_alone() {
+    let told = |killed: &str| {
+        let origin = Origin { oom_killed: vec![format!("containerd://{killed}")], ..origin() };
+        judge(origin, &recording("f")).unwrap().answer.reasons.join(" ").contains("for lack of memory")
+    };
+    assert!(told("0101"));
+    assert!(!told("0202"));
+}
+
+#[test]
 fn damage_is_an_error_and_a_cut_is_not() {
     let whole = recording("f");
-    let origin = || Origin { probe: "p".to_owned(), pod: "a".to_owned(), container: "app".to_owned() };
     assert!(judge(origin(), b"nothing of the kind").is_err());
     assert!(
         judge(origin(), &whole[..whole.len() / 2]).is_ok(),

@@ -18,7 +18,7 @@ use super::{
     observed::Observed,
     plan::{Action, Plan},
 };
-use crate::{context::Context, events};
+use crate::{context::Context, events, oom};
 
 /// Numbers that move without anything having happened are written this often at most.
 const QUIET: SignedDuration = SignedDuration::from_secs(10);
@@ -66,6 +66,10 @@ async fn carry_out(context: &Context, observed: &Observed, action: &Action) -> R
         Action::Stop { probe } => patch(context, probe, &json!({ "spec": { "desired": "Stop" } })).await?,
         Action::Follow { probe, container_id } => {
             patch(context, probe, &json!({ "spec": { "containerID": container_id } })).await?;
+        }
+        Action::NoteKills { probe, killed } => {
+            let note = json!({ oom::NOTE: killed.join(",") });
+            patch(context, probe, &json!({ "metadata": { "annotations": note } })).await?;
         }
         Action::RemoveProbe { probe } => remove(context, probe).await?,
         Action::Conclude(order) => {
@@ -172,7 +176,10 @@ fn gist(status: &LeakInvestigationStatus) -> impl PartialEq {
     let targets: Vec<_> = status
         .targets
         .iter()
-        .map(|target| (target.pod_uid.clone(), target.reason.clone(), target.restarts, target.epochs))
+        .map(|target| {
+            let kills = target.memory.as_ref().and_then(|memory| memory.oom_kills);
+            (target.pod_uid.clone(), target.reason.clone(), target.restarts, target.epochs, kills)
+        })
         .collect();
     (conditions, targets, status.reports.len(), status.observed_generation)
 }

@@ -12,6 +12,7 @@ use super::resolve::{Candidates, Surroundings};
 use crate::{
     conclusion::Conclusion,
     node::NodeView,
+    oom,
     order::restarts_before,
     queue::Turn,
     refusal::Refusal,
@@ -81,7 +82,9 @@ impl Observed {
                 Digest::parse(text).map(|digest| (*probe, digest)).ok()
             })
             .collect();
-        let watched = WatchedTarget { restarts: self.restarts(&watched, &probes, pod), ..watched };
+        let restarts = self.restarts(&watched, &probes, pod);
+        let memory = oom::memory(watched.memory.clone(), &watched.container, &probes, pod);
+        let watched = WatchedTarget { restarts, memory, ..watched };
         Tracked { watched, stage, turn, probes, digests }
     }
 
@@ -94,6 +97,13 @@ impl Observed {
                 probe.spec.pod_uid == watched.pod_uid && probe.spec.container_name == watched.container
             })
             .collect()
+    }
+
+    /// Which of a probe's containers were killed for want of memory.
+    pub(crate) fn oom_killed(&self, probe: &LeakProbe) -> Vec<String> {
+        let pod = self.pods.get(&probe.spec.pod_uid).unwrap_or(&PodNow::Unknown);
+        let killed = oom::kills(&probe.spec.container_name, probe, pod);
+        killed.into_iter().map(ToOwned::to_owned).collect()
     }
 
     fn node_of(&self, watched: &WatchedTarget) -> Option<&NodeView> {

@@ -18,6 +18,7 @@ use super::{
     resolve::{Candidates, Resolved, Target, resolve},
 };
 use crate::{
+    oom,
     order::order,
     queue::Turn,
     refusal::{Reason, Refusal},
@@ -43,6 +44,8 @@ pub(crate) enum Action {
     Stop { probe: String },
     /// Have an agent go on with the container's successor.
     Follow { probe: String, container_id: String },
+    /// Keep on a probe which of its containers were killed for want of memory.
+    NoteKills { probe: String, killed: Vec<String> },
     /// Analyze the recordings and store the reports.
     Conclude(Conclude),
     /// Remove a probe that nobody needs any more.
@@ -88,6 +91,7 @@ pub(crate) fn plan(observed: &Observed, report_url: &str) -> Plan {
     expire_waiting(&mut tracked, observed.now, deadline, blocked);
     let mut actions = Vec::new();
     for (target, next) in tracked.iter().zip(&next) {
+        actions.extend(note_kills(observed, target));
         actions.extend(act(observed, target, next.as_ref().and_then(|next| next.as_ref().ok())));
     }
     let conclude = finish::conclude(observed, &tracked);
@@ -206,6 +210,18 @@ fn expire_waiting(tracked: &mut [Tracked<'_>], now: Timestamp, deadline: Timesta
     }
 }
 
+/// A kill is noted before anything follows from it: the pod tells of the last one only.
+fn note_kills(observed: &Observed, target: &Tracked<'_>) -> Vec<Action> {
+    let Some(pod) = observed.pods.get(&target.watched.pod_uid) else { return Vec::new() };
+    let note = |probe: &&LeakProbe| {
+        let killed = oom::kills(&target.watched.container, probe, pod);
+        let killed: Vec<String> =
+            (killed != oom::noted(probe)).then(|| killed.into_iter().map(ToOwned::to_owned).collect())?;
+        Some(Action::NoteKills { probe: probe.metadata.name.clone()?, killed })
+    };
+    target.probes.iter().filter_map(note).collect()
+}
+
 fn act(observed: &Observed, target: &Tracked<'_>, next: Option<&Target>) -> Option<Action> {
     let spec = &observed.investigation.spec;
     if target.stage == Stage::Waiting {
@@ -280,9 +296,9 @@ fn wake(
         return (!spec.suspend)
             .then(|| (waited / 4).clamp(LOOK_AGAIN / 2, LOOK_AGAIN * 3).min(until_deadline));
     }
-    let watching = tracked
-        .iter()
-        .any(|target| matches!(target.stage, Stage::Starting | Stage::Probing | Stage::Stopping));
+    let watching = tracked.iter().any(|target| {
+        matches!(target.stage, Stage::Starting | Stage::Probing | Stage::Stopping | Stage::Ending)
+    });
     let waiting = tracked.iter().any(|target| target.stage == Stage::Waiting);
     let ready = tracked.iter().any(|target| target.stage == Stage::Waiting && target.turn == Some(Turn::Now));
     [watching.then_some(WATCH), ready.then_some(LOOK_AGAIN), waiting.then_some(QUEUE.min(until_deadline))]

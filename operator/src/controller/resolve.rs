@@ -221,7 +221,7 @@ fn order(policy: SelectionPolicy, runs: &mut [Runs<'_>]) {
         let age = pod.created.unwrap_or(Timestamp::MAX);
         let by_policy = match policy {
             SelectionPolicy::HighestMemory => (
-                Reverse(container.was_oom_killed),
+                Reverse(!container.oom_killed.is_empty()),
                 Reverse(container.restarts),
                 Reverse(container.memory_limit.unwrap_or(u64::MAX)),
                 age.as_nanosecond(),

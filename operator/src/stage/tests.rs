@@ -1,3 +1,5 @@
+use std::collections::BTreeMap;
+
 use leakhound_crds::{LeakInvestigation, probe::ProbeReason::*};
 
 use super::*;
@@ -130,6 +132,47 @@ fn a_restart_is_followed_finished_or_a_failure() {
     scene = Scene::of(vec![says(first(), TargetGone, 60, now())]);
     scene.pod = PodNow::Gone;
     assert_eq!(scene.end(), EndReason::TargetGone);
+}
+
+#[test]
+fn the_kubelet_is_given_time_to_say_how_a_container_ended() {
+    let mut scene = Scene::of(vec![says(first(), TargetGone, 60, now())]);
+    scene.now = after(10);
+    assert_eq!(scene.stage(), Stage::Ending, "the pod still says that it runs");
+    scene.now = after(31);
+    assert_eq!(scene.end(), EndReason::TargetGone, "and never says anything else");
+    scene.now = after(10);
+    scene.investigation.spec.stop = true;
+    assert_eq!(scene.end(), EndReason::TargetGone, "nobody wants to wait");
+}
+
+#[test]
+fn a_container_that_was_killed_for_want_of_memory_is_said_to_be() {
+    let mut scene = Scene::of(vec![says(first(), TargetGone, 60, now())]);
+    scene.investigation.spec.on_container_restart = OnContainerRestart::Finish;
+    let mut killed = pod("cart-1");
+    killed.containers[0].running = None;
+    killed.containers[0].oom_killed = vec![id(1)];
+    killed.containers[0].memory_limit = Some(192 << 20);
+    scene.pod = PodNow::There(Box::new(killed.clone()));
+    let message = |scene: &Scene| match scene.stage() {
+        Stage::Ended(End { message, .. }) => message,
+        stage => panic!("{stage}"),
+    };
+    assert!(
+        message(&scene).contains("killed container app for want of memory (OOMKilled) at its limit of 192")
+    );
+    scene.investigation.spec.on_container_restart = OnContainerRestart::Fail;
+    assert!(message(&scene).contains("(OOMKilled)"), "{}", message(&scene));
+    // Of a container that was never watched nothing is said.
+    killed.containers[0].oom_killed = vec![id(2)];
+    scene.pod = PodNow::There(Box::new(killed));
+    assert!(!message(&scene).contains("OOMKilled"), "{}", message(&scene));
+    // What was noted stays when the pod is gone.
+    let noted = BTreeMap::from([(oom::NOTE.to_owned(), id(1))]);
+    scene.probes[0].metadata.annotations = Some(noted);
+    scene.pod = PodNow::Gone;
+    assert!(message(&scene).contains("(OOMKilled)"), "{}", message(&scene));
 }
 
 #[test]

@@ -121,6 +121,7 @@ fn going_on(facts: &Facts<'_>) -> Outcome {
     let count = |test: fn(&Stage) -> bool| facts.targets.iter().filter(|target| test(&target.stage)).count();
     let probing = count(|stage| matches!(stage, Stage::Probing));
     let stopping = count(|stage| matches!(stage, Stage::Stopping));
+    let ending = count(|stage| matches!(stage, Stage::Ending));
     let starting = count(|stage| matches!(stage, Stage::Starting));
     let waiting = facts.targets.iter().filter(|target| target.stage == Stage::Waiting);
     if probing > 0 {
@@ -128,6 +129,9 @@ fn going_on(facts: &Facts<'_>) -> Outcome {
     }
     if stopping > 0 {
         return open("Running", "waiting for the agent to take the probes off and upload what it saw");
+    }
+    if ending > 0 {
+        return open("Running", "the container ended; waiting for the kubelet to say of what");
     }
     if starting > 0 {
         return open("Pending", "waiting for the agent on the node to attach its probes");

@@ -1,8 +1,8 @@
 //! What the status says about one container.
 
 use leakhound_crds::{
-    LeakInvestigationSpec,
-    investigation::status::{WatchedProcess, WatchedTarget},
+    LeakInvestigationSpec, LeakProbe,
+    investigation::status::{Memory, WatchedProcess, WatchedTarget},
 };
 
 use super::Tracked;
@@ -15,7 +15,7 @@ const MOST_PROCESSES: usize = 8;
 pub(super) fn watched(target: &Tracked<'_>, spec: &LeakInvestigationSpec) -> WatchedTarget {
     let mut watched = target.watched.clone();
     watched.reason = Some(target.stage.to_string());
-    watched.epochs = i32::try_from(target.probes.len()).unwrap_or(i32::MAX);
+    watched.epochs = epochs(target);
     if let Some(last) = target.probes.last() {
         watched.probe_name.clone_from(&last.metadata.name);
         watched.container_id = Some(last.spec.container_id.clone());
@@ -28,10 +28,25 @@ pub(super) fn watched(target: &Tracked<'_>, spec: &LeakInvestigationSpec) -> Wat
             watched.attach_method = Some(cut(&digest.attach_method, 32));
         }
         watched.processes = digest.processes.iter().take(MOST_PROCESSES).map(bounded).collect();
-        watched.memory = Some(digest.memory.clone());
+        let kills = oom_kills(target);
+        watched.memory = Some(Memory { oom_kills: kills, ..digest.memory.clone() });
         watched.overhead = Some(digest.overhead.clone());
     }
     watched
+}
+
+/// A probe is one stretch of watching, or as many as its agents have counted.
+fn epochs(target: &Tracked<'_>) -> i32 {
+    let of = |probe: &&LeakProbe| target.digest_of(probe).map_or(1, |digest| digest.epochs.max(1));
+    target.probes.iter().map(of).fold(0, i32::saturating_add)
+}
+
+/// Agents count processes that were killed as far as they saw it, the kubelet containers. Both may tell of the same kill, so
+/// the larger number counts, not the sum.
+fn oom_kills(target: &Tracked<'_>) -> Option<i32> {
+    let seen = target.digests.iter().filter_map(|(_, digest)| digest.memory.oom_kills);
+    let told = target.watched.memory.as_ref().and_then(|memory| memory.oom_kills);
+    seen.reduce(i32::saturating_add).into_iter().chain(told).max()
 }
 
 /// The longest time that any container was watched: they are watched side by side.

@@ -1,7 +1,7 @@
 use leakhound_crds::{
     Condition, ConditionStatus, Finding, Frame, Verdict,
     condition::{LEAK_DETECTED, SUCCEEDED, find},
-    investigation::status::WatchedProcess,
+    investigation::status::{Memory, WatchedProcess},
     probe::ProbeReason,
 };
 use proptest::prelude::*;
@@ -41,6 +41,27 @@ fn digests_show_while_probes_are_on() {
     let digest = digest(Verdict::LeakLikely, vec![finding("open_session", 60 << 20)]);
     let status = while_running(&investigation(), digest);
     insta::assert_yaml_snapshot!(status);
+}
+
+#[test]
+fn one_kill_that_two_have_seen_is_one_and_gaps_are_counted() {
+    let mut digest = digest(Verdict::LeakLikely, Vec::new());
+    digest.epochs = 2;
+    digest.memory.oom_kills = Some(1);
+    let mut of_kubelet = watched("cart-1");
+    of_kubelet.memory = Some(Memory { oom_kills: Some(1), ..Memory::default() });
+    let investigation = investigation();
+    let probe = says(probe(&investigation, "cart-1"), ProbeReason::Running, 300, now());
+    let tracked = Tracked {
+        watched: of_kubelet,
+        stage: Stage::Probing,
+        turn: None,
+        probes: vec![&probe],
+        digests: vec![(&probe, digest)],
+    };
+    let target = status(&facts(&investigation, &[tracked])).targets[0].clone();
+    assert_eq!(target.memory.and_then(|memory| memory.oom_kills), Some(1));
+    assert_eq!(target.epochs, 2, "the agent was replaced");
 }
 
 #[test]

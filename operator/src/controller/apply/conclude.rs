@@ -83,6 +83,7 @@ fn origin(observed: &Observed, recording: &StoredRecording) -> Origin {
         probe: recording.probe.clone(),
         pod: pod.map(|pod| pod.pod_name.clone()).unwrap_or_default(),
         container: probe.map(|probe| probe.spec.container_name.clone()).unwrap_or_default(),
+        oom_killed: probe.map(|probe| observed.oom_killed(probe)).unwrap_or_default(),
     }
 }
 

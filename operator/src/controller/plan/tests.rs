@@ -127,6 +127,53 @@ fn what_may_come_right_is_waited_for_and_what_cannot_is_over() {
     assert_eq!(reason(&plan(&Observed { barred: Some(barred), ..looked() }, URL)), "False Forbidden");
 }
 
+/// The pod after its container was killed for want of memory and started again as another one.
+fn killed(container: u8, runs: u8) -> PodNow {
+    let mut killed = pod("cart-1");
+    killed.containers[0].oom_killed = vec![id(container)];
+    killed.containers[0].running = Some(id(runs));
+    PodNow::There(Box::new(killed))
+}
+
+#[test]
+fn a_kill_for_want_of_memory_is_noted_once_and_stays() {
+    let kills = |plan: &Plan| plan.status.targets[0].memory.as_ref().and_then(|memory| memory.oom_kills);
+    let mut first = running(|probe| says(probe, ProbeReason::Running, 5, now()));
+    assert_eq!(kills(&plan(&first, URL)), None);
+    first.pods.insert("uid-cart-1".to_owned(), killed(1, 2));
+    let seen = plan(&first, URL);
+    let [Action::NoteKills { probe, killed: ids }, Action::Follow { container_id, .. }] =
+        seen.actions.as_slice()
+    else {
+        panic!("{:?}", seen.actions)
+    };
+    assert_eq!((probe, ids), (first.probes[0].metadata.name.as_ref().unwrap(), &vec![id(1)]));
+    assert_eq!((kills(&seen), container_id), (Some(1), &id(2)));
+
+    // The agent follows, and the pod goes on telling of the first kill.
+    let noted = |ids: &str, runs: u8| {
+        let mut probe = LeakProbe::clone(&first.probes[0]);
+        probe.metadata.annotations.as_mut().unwrap().insert(oom::NOTE.to_owned(), ids.to_owned());
+        probe.spec.container_id = id(runs);
+        vec![Arc::new(probe)]
+    };
+    let second = Observed { probes: noted(&id(1), 2), ..first.clone() }.after(&seen);
+    let again = plan(&second, URL);
+    assert_eq!((kills(&again), again.actions.len()), (Some(1), 0), "{:?}", again.actions);
+
+    // Then its successor is killed, too, and the kubelet forgets the first.
+    let mut third = second.after(&again);
+    third.pods.insert("uid-cart-1".to_owned(), killed(2, 3));
+    let twice = plan(&third, URL);
+    assert_eq!(kills(&twice), Some(2));
+    let Some(Action::NoteKills { killed: ids, .. }) = twice.actions.first() else {
+        panic!("{:?}", twice.actions)
+    };
+    assert_eq!(ids, &vec![id(1), id(2)]);
+    let fourth = Observed { probes: noted(&ids.join(","), 3), ..third }.after(&twice);
+    assert_eq!(kills(&plan(&fourth, URL)), Some(2));
+}
+
 #[test]
 fn time_under_suspend_does_not_count() {
     let held = observed().with(|investigation| investigation.spec.suspend = true);

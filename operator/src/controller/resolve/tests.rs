@@ -1,7 +1,7 @@
 use jiff::SignedDuration;
 
 use super::*;
-use crate::fixture::{NODE, after, container, node, pod};
+use crate::fixture::{NODE, after, container, id, node, pod};
 
 fn around(agent: AgentView) -> Surroundings {
     Surroundings { nodes: BTreeMap::from([(NODE.to_owned(), node(agent))]), runtimes: BTreeMap::new() }
@@ -102,7 +102,7 @@ fn the_policy_orders_the_candidates() {
     let pods = vec![
         with("small", 10, |container| container.memory_limit = Some(1 << 20)),
         with("large", 20, |container| container.memory_limit = Some(1 << 30)),
-        with("killed", 5, |container| container.was_oom_killed = true),
+        with("killed", 5, |container| container.oom_killed = vec![id(1)]),
         with("restarted", 30, |container| container.restarts = 3),
     ];
     let candidates = Candidates::Labelled { pods };
