@@ -74,6 +74,7 @@ fn wrong_values_are_refused_and_named() {
         ("image.pullPolicy=Sometimes", "/image/pullPolicy"),
         ("crds.keep=1", "/crds/keep"),
         ("agent.spoolHostPath=var/spool", "/agent/spoolHostPath"),
+        ("uninstall.patience=forever", "/uninstall/patience"),
         ("operator.replicas=2", "needs a store that all of them reach"),
     ] {
         let output = helm("template", &[value]);
@@ -150,6 +151,24 @@ fn a_directory_of_the_node_for_recordings_is_a_wish_of_its_own() {
     let volumes = pod["volumes"].as_array().unwrap();
     let of_host: Vec<_> = volumes.iter().filter_map(|volume| volume["hostPath"]["path"].as_str()).collect();
     assert_eq!(of_host, ["/sys/fs/cgroup", "/var/spool/leakhound"]);
+}
+
+#[test]
+fn what_ends_investigations_before_an_uninstall_may_do_nothing_else() {
+    let objects = rendered(&[]);
+    let hooks: Vec<_> = objects
+        .iter()
+        .filter(|object| object["metadata"]["annotations"]["helm.sh/hook"] == "pre-delete")
+        .collect();
+    let kinds: BTreeSet<_> = hooks.iter().filter_map(|object| object["kind"].as_str()).collect();
+    assert_eq!(kinds, BTreeSet::from(["ClusterRole", "ClusterRoleBinding", "Job", "ServiceAccount"]));
+    let rules = &find(&objects, "ClusterRole", "leakhound-uninstall")["rules"];
+    assert_eq!(rules[0]["verbs"], serde_json::json!(["list", "patch"]));
+    assert_eq!(rules.as_array().unwrap().len(), 1);
+    let job = &find(&objects, "Job", "leakhound-uninstall")["spec"];
+    assert_eq!((job["backoffLimit"].as_i64(), job["activeDeadlineSeconds"].as_i64()), (Some(0), Some(90)));
+    let left_alone = rendered(&["uninstall.patience=0s"]);
+    assert!(left_alone.iter().all(|object| object["metadata"]["name"] != "leakhound-uninstall"));
 }
 
 #[test]

@@ -31,6 +31,7 @@ mod serve;
 mod settings;
 mod stage;
 mod status;
+mod stop_all;
 mod storage;
 mod sweep;
 mod tls;
@@ -40,7 +41,7 @@ mod waiting;
 use clap::Parser;
 use tracing_subscriber::EnvFilter;
 
-use settings::{LogFormat, Settings};
+use settings::{Errand, LogFormat, Settings};
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
@@ -56,5 +57,8 @@ async fn main() -> anyhow::Result<()> {
         LogFormat::Text => log.with_target(false).init(),
         LogFormat::Json => log.json().flatten_event(true).init(),
     }
-    run::run(settings).await
+    match settings.errand {
+        Some(Errand::StopAll { patience }) => stop_all::stop_all(patience).await,
+        None => run::run(settings).await,
+    }
 }

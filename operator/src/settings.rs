@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, net::SocketAddr, time::Duration};
 
-use clap::{Parser, ValueEnum};
+use clap::{Parser, Subcommand, ValueEnum};
 use kube::ResourceExt;
 use leakhound_crds::{LeakInvestigation, names};
 
@@ -15,6 +15,9 @@ use crate::{
 #[derive(Debug, Clone, Parser)]
 #[command(name = "leakhound-operator", version, args_override_self = true)]
 pub(crate) struct Settings {
+    /// Something to do instead of running
+    #[command(subcommand)]
+    pub(crate) errand: Option<Errand>,
     /// Namespace of the operator, the agents and their probes
     #[arg(long, env = "POD_NAMESPACE", default_value = "leakhound-system")]
     pub(crate) namespace: String,
@@ -72,6 +75,17 @@ pub(crate) struct Settings {
     /// What is logged, as in RUST_LOG
     #[arg(long, env = "LEAKHOUND_LOG", default_value = "info,kube_lease_manager=warn")]
     pub(crate) log: String,
+}
+
+/// What the operator's program does besides running.
+#[derive(Debug, Clone, PartialEq, Eq, Subcommand)]
+pub(crate) enum Errand {
+    /// End every investigation with what was seen until now, as the chart does before it is uninstalled
+    StopAll {
+        /// How long to wait for the last one
+        #[arg(long, default_value = "30s", value_parser = duration)]
+        patience: Duration,
+    },
 }
 
 /// How log lines look.
@@ -154,7 +168,10 @@ mod tests {
     fn defaults_are_those_of_the_documentation() {
         let settings = Settings::try_parse_from(["leakhound-operator"]).unwrap();
         assert_eq!(settings.slots(), Slots { container: 1, node: 2, cluster: 10 });
-        assert_eq!(settings.deny_namespaces, ["kube-system"]);
+        assert_eq!(
+            (settings.deny_namespaces.as_slice(), &settings.errand),
+            (&["kube-system".to_owned()][..], &None)
+        );
         assert_eq!(settings.server_names()[1], format!("leakhound-operator.{}.svc", settings.namespace));
     }
 
