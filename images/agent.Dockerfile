@@ -5,7 +5,10 @@ FROM rust:1.95-bookworm AS build
 RUN apt-get update && apt-get install --yes --no-install-recommends clang libbpf-dev && rm -rf /var/lib/apt/lists/*
 WORKDIR /src
 COPY . .
-RUN --mount=type=cache,target=/usr/local/cargo/registry --mount=type=cache,target=/src/target \
+# One cache for each platform: they build at once, and all of them into /src/target.
+ARG TARGETPLATFORM
+RUN --mount=type=cache,target=/usr/local/cargo/registry \
+    --mount=type=cache,id=leakhound-agent-$TARGETPLATFORM,target=/src/target \
     cargo build --release --locked --package leakhound-node-agent && \
     install -D target/release/leakhound-agent /out/leakhound-agent
 

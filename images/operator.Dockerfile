@@ -4,7 +4,10 @@ FROM rust:1.95-bookworm AS build
 WORKDIR /src
 COPY . .
 # The operator never touches the kernel, so no clang is needed, and it runs on every architecture that Rust knows.
-RUN --mount=type=cache,target=/usr/local/cargo/registry --mount=type=cache,target=/src/target \
+# One cache for each platform: they build at once, and all of them into /src/target.
+ARG TARGETPLATFORM
+RUN --mount=type=cache,target=/usr/local/cargo/registry \
+    --mount=type=cache,id=leakhound-operator-$TARGETPLATFORM,target=/src/target \
     cargo build --release --locked --package leakhound-operator && \
     install -D target/release/leakhound-operator /out/leakhound-operator
 
