@@ -13,7 +13,7 @@ SUDO := $(if $(filter-out 0,$(shell id -u)),sudo)
 
 .PHONY: help
 help: ## List these targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' Makefile
 
 .PHONY: demo
 demo: build ## Investigate examples/seed.c for ten seconds: prints the result, writes report.html
@@ -29,16 +29,17 @@ ifneq ($(TARGET),target)
 endif
 
 .PHONY: test
-test: lint ## Lint, then run every test: rules, real eBPF as root, the page in a real browser
+test: lint ## Lint, then run every test: rules, real eBPF as root, the page in a real browser, all of it on a real cluster
 	cargo test --workspace --no-fail-fast
 	cd $(WEB) && npm run --silent samples && npm run --silent test
+	cargo test --workspace --test cluster
 
 .PHONY: lint
 lint: setup-test $(WEB)/node_modules/.package-lock.json ## Check format, lints, dependencies, documentation, and that the built page and the definitions are current
 	cargo fmt --all --check
 	cargo fmt --all --check --manifest-path examples/Cargo.toml
 	cargo clippy --workspace --all-targets -- --deny warnings
-	cargo clippy --package leakhound-e2e --test cluster -- --deny warnings
+	cargo clippy --workspace --test cluster -- --deny warnings
 	cargo run --quiet --package leakhound-crds --bin crdgen -- check
 	cargo clippy --workspace --manifest-path examples/Cargo.toml --target-dir $(EXAMPLES)/cargo -- --deny warnings
 	cargo deny --log-level error check bans licenses sources
@@ -67,7 +68,7 @@ score: build ## Record and judge the planted programs: precision and recall; ONL
 .PHONY: e2e
 ONLY ?=
 e2e: setup-test ## Run the tests on a real cluster with the chart and leaky pods; ONLY=name for some
-	$(SUDO) env PATH="$$PATH" HOME="$$HOME" cargo test --package leakhound-e2e --test cluster -- $(ONLY)
+	$(SUDO) env PATH="$$PATH" HOME="$$HOME" cargo test --workspace --test cluster -- $(ONLY)
 
 .PHONY: cluster cluster-demo cluster-down
 E2E = $(SUDO) env PATH="$$PATH" HOME="$$HOME" $(TARGET)/debug/leakhound-e2e

@@ -32,7 +32,8 @@ use crate::wait::until;
 
 /// Says that a folder is ours to empty.
 const MARKER: &str = "leakhound-cluster";
-const START: Duration = Duration::from_secs(90);
+/// Seconds, on a machine with nothing else to do.
+const START: Duration = Duration::from_secs(240);
 
 /// A cluster that is up. Dropping it leaves it up: it belongs to its folder, not to a process.
 #[derive(Debug, Clone)]

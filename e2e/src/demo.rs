@@ -94,7 +94,17 @@ fn line(finding: &Finding) -> String {
 /// # Errors
 /// When there is no report, or it cannot be read.
 pub fn fetch(testbed: &Testbed, status: &LeakInvestigationStatus) -> Result<String> {
-    let url = status.reports.iter().find_map(|report| report.url.as_deref()).context("there is no report")?;
+    fetch_as(testbed, status, "HTML")
+}
+
+/// The report in one of the formats that were asked for.
+///
+/// # Errors
+/// When there is no such report, or it cannot be read.
+pub fn fetch_as(testbed: &Testbed, status: &LeakInvestigationStatus, format: &str) -> Result<String> {
+    let report = status.reports.iter().find(|report| report.format == format);
+    let url = report.and_then(|report| report.url.as_deref());
+    let url = url.with_context(|| format!("there is no report as {format}"))?;
     let path = url
         .split_once("/r/")
         .map(|(_, path)| path)

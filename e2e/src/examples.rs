@@ -24,6 +24,8 @@ impl Examples {
         let planted = ["glibc/cache", "glibc/fragment", "musl/list", "rust-jemalloc/backlog"];
         make("examples", &folder, &["c".into(), "rust".into()])?;
         make("examples/corpus", &corpus, &planted.map(|name| corpus.join(name)))?;
+        let pipes = workspace().join("tracer/tests/live/programs/pipes.c");
+        run(Command::new("cc").args(["-g", "-O2", "-o"]).arg(folder.join("pipes")).arg(pipes))?;
         Ok(Self { folder })
     }
 

@@ -137,6 +137,15 @@ pub const ALL: &[Leaky] = &[
         leaks: &[],
         pack: |image, examples| plain(image, &examples.program("corpus/glibc/fragment")),
     },
+    // Its own memory stays as it is; what the kernel holds for it grows.
+    Leaky {
+        name: "pipes",
+        container: "app",
+        arguments: &["60000", "20"],
+        verdicts: LEAKS,
+        leaks: &["pipe2"],
+        pack: |image, examples| plain(image, &examples.program("pipes")),
+    },
     // Grows by 4 MiB a second until its limit kills it.
     Leaky {
         name: "oom",

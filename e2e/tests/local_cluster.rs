@@ -63,7 +63,7 @@ async fn nothing_is_left_of_a_cluster_that_was_interrupted() {
         .stdin(Stdio::null())
         .spawn()
         .unwrap();
-    until("the API server has been started", Duration::from_secs(60), async || {
+    until("the API server has been started", Duration::from_secs(240), async || {
         ensure!(dir.join("log/kube-apiserver").exists(), "not yet");
         Ok(())
     })
@@ -76,7 +76,7 @@ async fn nothing_is_left_of_a_cluster_that_was_interrupted() {
     assert!(traces(&layout).iter().any(|trace| trace.contains("kube-apiserver")), "{:#?}", traces(&layout));
     Cluster::down(&dir).await.unwrap();
     Cluster::down(&dir).await.unwrap();
-    until("nothing is left", Duration::from_secs(10), async || {
+    until("nothing is left", Duration::from_secs(60), async || {
         let left = traces(&layout);
         ensure!(left.is_empty(), "{left:#?}");
         Ok(())

@@ -10,6 +10,8 @@ use anyhow::{Context, Result, bail};
 use crate::wait::until;
 
 const ROOT: &str = "/sys/fs/cgroup";
+/// The kernel takes off an agent's probes while it ends; on a busy machine that takes its time.
+const PATIENCE: Duration = Duration::from_secs(120);
 
 /// One cgroup of this name in each hierarchy: many with cgroup v1, a single one with v2.
 #[derive(Debug, Clone)]
@@ -105,7 +107,7 @@ impl Cgroup {
 
     /// Ends every member at once, and removes the cgroup. What the members held (mounts, network, probes) goes with them.
     pub(super) async fn destroy(&self) -> Result<()> {
-        until("every process of the cluster is gone", Duration::from_secs(30), async || {
+        until("every process of the cluster is gone", PATIENCE, async || {
             let members = self.members();
             for member in &members {
                 if let Some(pid) = rustix::process::Pid::from_raw(*member) {
@@ -115,7 +117,7 @@ impl Cgroup {
             if members.is_empty() { Ok(()) } else { Err(anyhow::anyhow!("still there: {members:?}")) }
         })
         .await?;
-        until("the cluster's cgroups are gone", Duration::from_secs(30), async || {
+        until("the cluster's cgroups are gone", PATIENCE, async || {
             for folder in self.tree().iter().rev() {
                 match fs::remove_dir(folder) {
                     Err(error) if error.kind() != std::io::ErrorKind::NotFound => {

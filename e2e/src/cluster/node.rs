@@ -85,7 +85,7 @@ impl Node {
         unshare.args(["--net", "--mount", "--propagation", "private", "sh", "-euc", KEEP, "keeper"]);
         unshare.arg(layout.dir());
         let mut daemon = start("keeper", layout, &entrance, &unshare)?;
-        let keeper = until("the node has its network and folders", Duration::from_secs(10), async || {
+        let keeper = until("the node has its network and folders", Duration::from_secs(60), async || {
             daemon.check()?;
             Ok(fs::read_to_string(layout.path("keeper"))?.trim().parse()?)
         })

@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use leakhound_e2e::command::run;
 use leakhound_e2e::demo::fetch;
-use leakhound_e2e::inquiry::Inquiry;
+use leakhound_e2e::inquiry::{Inquiry, summary};
 use leakhound_e2e::installation::NAMESPACE;
 use leakhound_e2e::leaky::Leaky;
 use leakhound_e2e::wait::until;
@@ -17,7 +17,7 @@ const END: Duration = Duration::from_secs(600);
 
 async fn probed_for_a_while(stage: &Stage, namespace: &str) -> Result<Inquiry> {
     stage.running(Leaky::named("seed")?, namespace).await?;
-    let inquiry = stage.investigate(namespace, "seed", "seed", json!({"duration": "90s"})).await?;
+    let inquiry = stage.investigate(namespace, "seed", "seed", json!({"duration": "50s"})).await?;
     until("it has been probed for a while", SOON, async || {
         let probed = inquiry.status().await?.probed_seconds.unwrap_or(0);
         ensure!(probed >= 15, "{probed} s so far");
@@ -46,7 +46,10 @@ pub(crate) async fn agent_killed_while_probing(stage: &Stage) -> Result<()> {
     kill(stage, "agent").await?;
     let status = inquiry.reaches("Completed", END).await?;
     let target = status.targets.first().context("it has no target")?;
-    ensure!(target.epochs >= 2, "the next agent did not take it up: {target:#?}");
+    ensure!(target.epochs == 2, "the gap between two agents is not told: {target:#?}");
+    ensure!(target.coverage_percent == Some(100), "the next agent did not take it up: {target:#?}");
+    let end = summary(&status)?;
+    ensure!(end.message.contains("in 2 stretches"), "{}", end.message);
     let verdict = status.summary.context("it has no summary")?.verdict.context("it has no verdict")?;
     ensure!(!status.findings.is_empty(), "{verdict}, and nothing was found");
     Ok(())

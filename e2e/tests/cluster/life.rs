@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use leakhound_e2e::command::run;
-use leakhound_e2e::demo::fetch;
+use leakhound_e2e::demo::{fetch, fetch_as};
 use leakhound_e2e::inquiry::summary;
 use leakhound_e2e::leaky::Leaky;
 use leakhound_e2e::wait::until;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::stage::{SOON, Stage};
 
@@ -95,12 +95,25 @@ pub(crate) async fn target_deleted_meanwhile(stage: &Stage) -> Result<()> {
 
 pub(crate) async fn killed_for_want_of_memory(stage: &Stage) -> Result<()> {
     stage.running(Leaky::named("oom")?, "oom").await?;
-    let finish = json!({"duration": "10m", "onContainerRestart": "Finish"});
+    let finish =
+        json!({"duration": "10m", "onContainerRestart": "Finish", "report": {"formats": ["HTML", "JSON"]}});
     let inquiry = stage.investigate("oom", "oom", "oom", finish).await?;
     let status = inquiry.ends(END).await?;
     let target = status.targets.first().context("it has no target")?;
     let memory = target.memory.as_ref().context("it says nothing about memory")?;
-    ensure!(memory.oom_kills.unwrap_or(0) >= 1, "the kill is no evidence: {target:#?}");
+    ensure!(memory.oom_kills == Some(1), "one kill is the evidence: {target:#?}");
+    let end = summary(&status)?;
+    ensure!(
+        end.reason == "TargetGone" && end.message.contains("(OOMKilled)"),
+        "{}: {}",
+        end.reason,
+        end.message
+    );
+    let events = stage.events("oom").await?;
+    ensure!(events.iter().any(|event| event == "OOMKilled"), "no event tells of it: {events:?}");
+    let report: Value = serde_json::from_str(&fetch_as(&stage.testbed, &status, "JSON")?)?;
+    let reasons = report["verdict"]["reasons"].to_string();
+    ensure!(reasons.contains("killed a process of the target for lack of memory"), "the report: {reasons}");
     ensure!(memory.limit_bytes == Some(192 << 20), "{memory:?}");
     let found =
         status.findings.iter().any(|finding| finding.frames.iter().any(|frame| frame.function == "remember"));

@@ -9,11 +9,13 @@ use k8s_openapi::api::core::v1::ServiceAccount;
 use k8s_openapi::api::rbac::v1::RoleBinding;
 use kube::api::PostParams;
 use kube::{Api, Client, Config};
+use leakhound_crds::Verdict;
 use leakhound_e2e::inquiry::{Inquiry, summary};
 use leakhound_e2e::leaky::Leaky;
 use serde_json::json;
 
 use crate::stage::{SOON, Stage};
+use crate::verdicts::found;
 
 /// A service account of this namespace with these ClusterRoles in it, as a client with its own token.
 async fn user(stage: &Stage, namespace: &str, name: &str, roles: &[&str]) -> Result<Client> {
@@ -68,17 +70,18 @@ pub(crate) async fn a_namespace_is_a_border(stage: &Stage) -> Result<()> {
 }
 
 pub(crate) async fn kernel_mode_needs_a_right(stage: &Stage) -> Result<()> {
-    stage.running(Leaky::named("steady")?, "kernel").await?;
-    let spec =
-        json!({"target": {"podName": "steady", "container": "app"}, "mode": "Kernel", "duration": "15s"});
+    let pipes = Leaky::named("pipes")?;
+    stage.running(pipes, "kernel").await?;
+    let spec = stage.quick("pipes", &json!({"mode": "Kernel"}));
     let dev = user(stage, "kernel", "dev", &["edit"]).await?;
     let refused = refusal(Inquiry::begin(dev, "kernel", "refused", spec.clone()).await)?;
     ensure!(refused.contains("leakinvestigations/kernel"), "{refused}");
     let ops = user(stage, "kernel", "ops", &["edit", "leakhound-kernel"]).await?;
     let allowed = Inquiry::begin(ops, "kernel", "allowed", spec).await?;
-    let end = summary(&allowed.ends(Duration::from_secs(900)).await?)?;
-    ensure!(end.reason != "Forbidden", "{}: {}", end.reason, end.message);
-    Ok(())
+    let status = allowed.reaches("Completed", Duration::from_secs(900)).await?;
+    let verdict = status.summary.as_ref().and_then(|summary| summary.verdict);
+    ensure!(verdict == Some(Verdict::LeakLikely), "{verdict:?}: {:#?}", status.findings);
+    found(pipes, &status)
 }
 
 /// What the kernel says about the agent's process, not what was asked for.

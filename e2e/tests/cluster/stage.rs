@@ -2,10 +2,10 @@
 
 use std::path::PathBuf;
 use std::process::Command;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
-use k8s_openapi::api::core::v1::{Namespace, Pod};
+use k8s_openapi::api::core::v1::{Event, Namespace, Pod};
 use kube::api::{ListParams, Patch, PatchParams};
 use kube::{Api, Client};
 use leakhound_e2e::command::{output, run};
@@ -18,12 +18,12 @@ use leakhound_e2e::tools::target_dir;
 use leakhound_e2e::wait::until;
 use serde_json::{Value, json};
 
-/// Room for several pods at once on one node: the probes of each take some 200 MiB of kernel memory.
+/// Room for several pods at once on one node.
 const VALUES: [&str; 6] = [
-    "operator.slots.node=6",
-    "operator.slots.cluster=6",
+    "operator.slots.node=10",
+    "operator.slots.cluster=10",
     "store.sweepInterval=10s",
-    "agent.maxProbes=6",
+    "agent.maxProbes=10",
     "agent.resources.limits.memory=4Gi",
     "operator.log.filter=debug\\,kube=info\\,hyper=info\\,rustls=info\\,h2=info\\,tower=info\\,object_store=info",
 ];
@@ -57,19 +57,30 @@ pub(crate) struct Stage {
 }
 
 impl Stage {
+    /// Brings up a cluster, with nothing on it from an earlier run that was cut off.
     pub(crate) async fn open() -> Result<Self> {
+        let begin = Instant::now();
+        let step = |what: &str| eprintln!("{:>4} s  {what}", begin.elapsed().as_secs());
+        if !is_kept() {
+            Self::close().await?;
+        }
         let testbed = Testbed::up(Provider::choose()?, &dir()).await?;
+        step("the cluster is up");
         let examples = Examples::build()?;
         for leaky in leaky::ALL {
             testbed.load(&leaky.image(&examples)?)?;
         }
+        step("images of the pods are loaded");
         installation::load_images(&testbed)?;
+        step("Leakhound's images are built and loaded");
         installation::install(&testbed, &VALUES).await?;
+        step("Leakhound is installed");
         let client = testbed.client().await?;
         Ok(Self { testbed, client })
     }
 
-    pub(crate) async fn close(&self) -> Result<()> {
+    /// Ends the cluster, however far it came.
+    pub(crate) async fn close() -> Result<()> {
         Testbed::down(Provider::choose()?, &dir()).await
     }
 
@@ -120,18 +131,26 @@ impl Stage {
         pod: &str,
         more: Value,
     ) -> Result<Inquiry> {
+        let spec = self.quick(pod, &more);
+        Inquiry::begin(self.client.clone(), namespace, name, spec).await
+    }
+
+    /// The wishes of an investigation that is quick enough for a test. Its share of a core is large, since every event costs more on a
+    /// machine that does much at once; its memory is small, so that many may run at once.
+    pub(crate) fn quick(&self, pod: &str, more: &Value) -> Value {
         let mut spec = json!({
             "target": {"podName": pod, "container": "app"},
             "duration": "1m",
             "snapshotInterval": "5s",
             "startingDeadlineSeconds": 1200,
             "sampling": {"policy": "All"},
+            "budget": {"cpuPercent": 30, "agentMemory": "64Mi"},
             "thresholds": {"minAge": "10s", "minOutstanding": "8Ki", "minGrowthPerHour": "1Mi"},
         });
         for (field, value) in more.as_object().into_iter().flatten() {
             spec[field] = value.clone();
         }
-        Inquiry::begin(self.client.clone(), namespace, name, spec).await
+        spec
     }
 
     /// Leakhound's own pod of a component: `agent` or `operator`.
@@ -145,6 +164,13 @@ impl Stage {
             .into_iter()
             .find(alive)
             .with_context(|| format!("no {component} is there"))
+    }
+
+    /// The reasons of the events in a namespace.
+    pub(crate) async fn events(&self, namespace: &str) -> Result<Vec<String>> {
+        let events =
+            Api::<Event>::namespaced(self.client.clone(), namespace).list(&ListParams::default()).await?;
+        Ok(events.items.into_iter().filter_map(|event| event.reason).collect())
     }
 
     /// What Leakhound's own port answers, through the API server.
@@ -177,6 +203,11 @@ impl Stage {
         });
         answers.concat()
     }
+}
+
+/// The cluster stays for a look, and the next run takes it as it is.
+pub(crate) fn is_kept() -> bool {
+    std::env::var_os("LEAKHOUND_E2E_KEEP").is_some()
 }
 
 fn dir() -> PathBuf {

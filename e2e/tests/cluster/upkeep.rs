@@ -7,6 +7,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
+use leakhound_e2e::binary::binary;
 use leakhound_e2e::command::{output, run};
 use leakhound_e2e::installation::{self, NAMESPACE};
 use leakhound_e2e::leaky::Leaky;
@@ -14,8 +15,14 @@ use leakhound_e2e::product;
 use leakhound_e2e::tools::{target_dir, workspace};
 use leakhound_e2e::wait::until;
 use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
 
 use crate::stage::{SOON, Stage};
+
+/// Long enough for a finding.
+fn brief() -> Value {
+    json!({"duration": "25s"})
+}
 
 /// Names of metrics in alerts and dashboard, against what operator and agent say about themselves.
 pub(crate) async fn every_metric_that_is_watched_exists(stage: &Stage) -> Result<()> {
@@ -52,13 +59,42 @@ pub(crate) async fn helm_test_passes(stage: &Stage) -> Result<()> {
     Ok(())
 }
 
+/// `kubectl leak`, found by kubectl itself, against the operator's own pod: it forwards a port through API server and kubelet.
+pub(crate) async fn the_plugin_reads_a_report(stage: &Stage) -> Result<()> {
+    let folder = target_dir().join("e2e/plugin");
+    fs::create_dir_all(&folder)?;
+    let plugin = folder.join("kubectl-leak");
+    if plugin.is_symlink() {
+        fs::remove_file(&plugin)?;
+    }
+    std::os::unix::fs::symlink(binary("leakhound")?, &plugin)?;
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let path = std::env::join_paths(std::iter::once(folder.clone()).chain(std::env::split_paths(&path)))?;
+    let leak = |words: &[&str]| -> Result<String> {
+        let words: Vec<_> = ["leak", "--namespace", "plugin"].iter().chain(words).copied().collect();
+        output(stage.testbed.kubectl(&words).env("PATH", &path))
+    };
+    stage.running(Leaky::named("seed")?, "plugin").await?;
+    let inquiry = stage.investigate("plugin", "seed", "seed", brief()).await?;
+    let status = inquiry.reaches("Completed", Duration::from_secs(900)).await?;
+    let shown = leak(&["show", "seed"])?;
+    ensure!(shown.contains("open_session") && shown.contains("seed.c:13"), "{shown}");
+    let report = leak(&["report", "seed", "--output", "-"])?;
+    // The API server's own proxy would rewrite links in the page; a forwarded port gives what was stored.
+    let hash: String = Sha256::digest(&report).iter().map(|byte| format!("{byte:02x}")).collect();
+    ensure!(status.reports[0].sha256.as_ref() == Some(&hash), "another report: {report:.300}");
+    let nodes = leak(&["doctor"])?;
+    ensure!(nodes.contains("node1") || nodes.contains("leakhound-control-plane"), "{nodes}");
+    Ok(())
+}
+
 /// Strictly: an unknown field is an error, in every object that some value makes the chart render.
 pub(crate) async fn the_api_server_takes_all_that_the_chart_can_render(stage: &Stage) -> Result<()> {
     stage.namespace("rendered").await?;
     for values in [
-        "agent.capabilities.preset=compat",
+        "agent.capabilities.preset=compat,agent.appArmorProfile=RuntimeDefault",
         "agent.capabilities.preset=privileged",
-        "store.persistence.enabled=true,agent.seLinuxOptions.type=spc_t,agent.appArmorProfile=RuntimeDefault",
+        "store.persistence.enabled=true,agent.spoolHostPath=/var/spool/leakhound,agent.seLinuxOptions.type=spc_t",
         "store.url=s3://leaks/prod,store.credentialsSecret=s3,operator.replicas=2,reports.service.type=LoadBalancer",
         "metrics.dashboard.enabled=true,networkPolicy.metricsFrom=null,image.pullSecrets[0].name=key",
     ] {
@@ -113,7 +149,7 @@ pub(crate) async fn upgraded_from_definitions_that_lack_a_field(stage: &Stage) -
     stage.reinstall().await?;
     ensure!(knows_the_field(stage)?, "the upgrade did not bring the field");
     stage.running(Leaky::named("seed")?, "upgraded").await?;
-    let inquiry = stage.investigate("upgraded", "seed", "seed", json!({})).await?;
+    let inquiry = stage.investigate("upgraded", "seed", "seed", brief()).await?;
     let status = inquiry.reaches("Completed", Duration::from_secs(900)).await?;
     ensure!(
         status.summary.is_some_and(|summary| summary.top_frame.is_some()),
@@ -163,7 +199,9 @@ pub(crate) async fn uninstalled_while_probing(stage: &Stage) -> Result<()> {
         Ok(())
     })
     .await?;
-    ensure!(inquiry.exists().await?, "the investigation went with the release");
+    // The release's last errand was to end it, while somebody was there to write its report.
+    let status = inquiry.reaches("StoppedEarly", Duration::from_secs(1)).await?;
+    ensure!(!status.reports.is_empty(), "it has no report: {status:#?}");
     // Nothing holds it back: no finalizer waits for somebody who has gone.
     inquiry.delete().await?;
     ensure!(!inquiry.exists().await?, "it cannot be deleted");
