@@ -81,6 +81,18 @@ static __always_inline void release_walk(struct walk *w)
 	__sync_val_compare_and_swap(&w->busy, 1, 0);
 }
 
+/* How much of the stack can be read from here on without crossing a page. Kernel 6.1 forgets the limit of a number that clang
+ * puts on the stack before it is compared, so callers compare once more, and clang must not know that they need not. */
+static __always_inline __u32 window_length(__u64 address)
+{
+	__u32 length = PAGE_SIZE - (address & (PAGE_SIZE - 1));
+
+	if (length > STACK_WINDOW)
+		length = STACK_WINDOW;
+	barrier_var(length);
+	return length;
+}
+
 /* One read of up to 2 KiB costs little more than one of 8 bytes, so the stack is read through a window. It never
  * crosses a page: a read that fails costs an exception. */
 static __always_inline int read_stack(struct walk *w, __u64 address, __u64 *value)
@@ -96,11 +108,9 @@ static __always_inline int read_stack(struct walk *w, __u64 address, __u64 *valu
 	}
 	if (address & 7)
 		return bpf_probe_read_user(value, 8, (void *)address);
-	__u32 length = PAGE_SIZE - (address & (PAGE_SIZE - 1));
-	if (length > STACK_WINDOW)
-		length = STACK_WINDOW;
+	__u32 length = window_length(address);
 	w->window_length = 0;
-	if (bpf_probe_read_user(w->window, length, (void *)address))
+	if (length > STACK_WINDOW || bpf_probe_read_user(w->window, length, (void *)address))
 		return -1;
 	w->window_start = address;
 	w->window_length = length;
@@ -111,13 +121,11 @@ static __always_inline int read_stack(struct walk *w, __u64 address, __u64 *valu
 /* Opens the window on the stack where the walk begins. */
 static __always_inline void open_window(struct walk *w)
 {
-	__u32 length = PAGE_SIZE - (w->sp & (PAGE_SIZE - 1));
+	__u32 length = window_length(w->sp);
 
-	if (length > STACK_WINDOW)
-		length = STACK_WINDOW;
 	w->window_start = w->sp;
 	w->window_length = 0;
-	if (!(w->sp & 7) && !bpf_probe_read_user(w->window, length, (void *)w->sp))
+	if (!(w->sp & 7) && length <= STACK_WINDOW && !bpf_probe_read_user(w->window, length, (void *)w->sp))
 		w->window_length = length;
 }
 

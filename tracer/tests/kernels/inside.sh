@@ -12,7 +12,9 @@ run() {
     local program=$1 test=$2 before=$SECONDS status
     timeout "$limit_of_test" "$program" --test-threads=1 --exact "$test" >/tmp/out 2>&1
     status=$?
-    grep -E 'panicked|^  |^assertion|^test ' /tmp/out | grep -v "^test result" | sed 's/^/kernels: /'
+    grep '^test .* \.\.\. ' /tmp/out | sed 's/^/kernels: /'
+    # why it failed, with what the kernel's verifier said last
+    [ $status = 0 ] || sed -n '/panicked/,/^note:/p' /tmp/out | tail -n 40 | cut -c1-1000 | sed 's/^/kernels: /'
     [ $status = 124 ] && echo "kernels: test $test ... over time"
     echo "kernels: $test took $((SECONDS - before)) s"
 }

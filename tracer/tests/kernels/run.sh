@@ -73,7 +73,7 @@ initramfs() {
 
 boot() {
     local kernel=$1
-    timeout "$limit" qemu-system-x86_64 -accel tcg,thread=multi -cpu max -smp 2 -m 3G -nographic -no-reboot \
+    timeout --foreground "$limit" qemu-system-x86_64 -accel tcg,thread=multi -cpu max -smp 2 -m 3G -nographic -no-reboot \
         -kernel "$kernel"/boot/vmlinuz-* -initrd "$kernel/initramfs.gz" \
         -append 'console=ttyS0 quiet loglevel=3 panic=-1 mitigations=off random.trust_cpu=on' \
         -virtfs local,path=/,mount_tag=host,security_model=none,readonly=on,multidevs=remap \
