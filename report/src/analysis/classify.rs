@@ -295,6 +295,11 @@ fn more_traffic(o: &Observation<'_>) -> Option<Decision> {
     Some(decision(o, Class::Inconclusive, because))
 }
 
+/// Each block that was ever counted is live.
+fn nothing_freed(o: &Observation<'_>) -> bool {
+    o.last.allocated_count > 0 && o.last.live_count >= o.last.allocated_count
+}
+
 /// Live bytes went up and up. With cohorts that say otherwise, only where nothing else can explain it: a queue that falls
 /// behind or a buffer made ever larger is made of young blocks.
 fn steady_growth(o: &Observation<'_>) -> Option<Decision> {
@@ -314,9 +319,14 @@ fn steady_growth(o: &Observation<'_>) -> Option<Decision> {
         (_, true) if always || (o.growing_share >= 0.7 && rising(o, 0.0001)) => Some(decision(
             o,
             Class::Suspected,
-            format!(
-                "{because}, although single blocks are freed: a queue that falls behind, or a buffer made ever larger."
-            ),
+            match nothing_freed(o) {
+                true => format!(
+                    "{because}, and nothing of it was freed, but too short a time was watched to see what stays."
+                ),
+                false => format!(
+                    "{because}, although single blocks are freed: a queue that falls behind, or a buffer made ever larger."
+                ),
+            },
         )),
         (_, false) if always && o.grid.recorded >= 10 => {
             Some(decision(o, Class::Leak, format!("{because}.")))

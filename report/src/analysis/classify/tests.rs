@@ -155,3 +155,35 @@ fn a_leak_is_as_fast_as_what_stays() {
     let slope = observe(&churn, Mode::Heap, Some(&|_, _| 16)).slope.unwrap();
     assert!((slope.per_second - 16.0).abs() < 1e-9, "{slope:?}");
 }
+
+/// Two stretches of time are too few to tell that blocks stay; whether any was freed is known all the same.
+#[test]
+fn growth_in_few_stretches_does_not_claim_frees() {
+    let grown = |freed: u64| {
+        let settings = Settings { cohort_ns: 5 * SECOND, ..Settings::default() };
+        let mut recording = Recording::new(Header { settings, ..Header::default() });
+        for at in 0..10 {
+            let live_count = 10 * (at + 1);
+            let of = |number: u32| Cohort { number, allocated_bytes: 1 << 20, live_bytes: 1000 };
+            let counters = StackCounters {
+                id: 1,
+                live_bytes: 100 * live_count,
+                live_count,
+                allocated_count: live_count + freed,
+                cohorts: (0..=(at / 5) as u32).map(of).collect(),
+                ..StackCounters::default()
+            };
+            let time_ns = (at + 1) * SECOND;
+            recording.push(Record::Snapshot(Snapshot {
+                time_ns,
+                stacks: vec![counters],
+                ..Snapshot::default()
+            }));
+        }
+        judged(&recording)
+    };
+    let (kept, freed) = (grown(0), grown(7));
+    assert_eq!((kept.class, freed.class), (Class::Suspected, Class::Suspected));
+    assert!(kept.because.contains("nothing of it was freed"), "{}", kept.because);
+    assert!(freed.because.contains("although single blocks are freed"), "{}", freed.because);
+}
