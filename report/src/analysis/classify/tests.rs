@@ -162,15 +162,15 @@ fn growth_in_few_stretches_does_not_claim_frees() {
     let grown = |freed: u64| {
         let settings = Settings { cohort_ns: 5 * SECOND, ..Settings::default() };
         let mut recording = Recording::new(Header { settings, ..Header::default() });
-        for at in 0..10 {
-            let live_count = 10 * (at + 1);
+        for at in 0..10_u32 {
+            let live_count = u64::from(10 * (at + 1));
             let of = |number: u32| Cohort { number, allocated_bytes: 1 << 20, live_bytes: 1000 };
             let counters = StackCounters {
                 id: 1,
                 live_bytes: 100 * live_count,
                 live_count,
                 allocated_count: live_count + freed,
-                cohorts: (0..=(at / 5) as u32).map(of).collect(),
+                cohorts: (0..=at / 5).map(of).collect(),
                 ..StackCounters::default()
             };
             let time_ns = (at + 1) * SECOND;
