@@ -162,18 +162,18 @@ fn growth_in_few_stretches_does_not_claim_frees() {
     let grown = |freed: u64| {
         let settings = Settings { cohort_ns: 5 * SECOND, ..Settings::default() };
         let mut recording = Recording::new(Header { settings, ..Header::default() });
-        for at in 0..10_u32 {
-            let live_count = u64::from(10 * (at + 1));
+        for at in 1..=10_u32 {
+            let live_count = u64::from(at) * 10;
             let of = |number: u32| Cohort { number, allocated_bytes: 1 << 20, live_bytes: 1000 };
             let counters = StackCounters {
                 id: 1,
                 live_bytes: 100 * live_count,
                 live_count,
                 allocated_count: live_count + freed,
-                cohorts: (0..=at / 5).map(of).collect(),
+                cohorts: (0..=(at - 1) / 5).map(of).collect(),
                 ..StackCounters::default()
             };
-            let time_ns = (at + 1) * SECOND;
+            let time_ns = u64::from(at) * SECOND;
             recording.push(Record::Snapshot(Snapshot {
                 time_ns,
                 stacks: vec![counters],
