@@ -19,9 +19,9 @@
 #define WEIGHT_ONE (1ULL << 16)
 /* Variances are counted in units of 16 x 16 bytes. */
 #define VARIANCE_BITS 4
-/* 1 KiB to 256 MiB. */
+/* 1 KiB to 1 GiB. */
 #define SAMPLE_SHIFT_LEAST 10
-#define SAMPLE_SHIFT_MOST 28
+#define SAMPLE_SHIFT_MOST 30
 
 static inline __attribute__((always_inline)) __u64 sample_probability(__u64 size, __u32 shift)
 {
@@ -48,7 +48,11 @@ static inline __attribute__((always_inline)) __u64 sample_bytes(__u64 size, __u6
 {
 	if (probability >= CERTAIN)
 		return size;
-	return ((size << 32) + probability / 2) / probability; /* only blocks below 2^32 bytes are uncertain */
+	if (size >> 31) { /* only blocks below 2^34 bytes are uncertain: three bits less leave room for them */
+		__u64 eighths = (probability + 4) >> 3;
+		return ((size << 29) + eighths / 2) / eighths;
+	}
+	return ((size << 32) + probability / 2) / probability;
 }
 
 /* How many blocks, in units of 1 / WEIGHT_ONE. */

@@ -153,8 +153,8 @@ pub const CERTAIN: u64 = 1 << 32;
 pub const WEIGHT_ONE: u64 = 1 << 16;
 /// Square bytes that are 1 in [`Amounts::variance`].
 pub const VARIANCE_UNIT: u64 = 1 << 8;
-/// Sampling periods, as powers of two in bytes: 1 KiB to 256 MiB.
-pub const SAMPLE_SHIFTS: std::ops::RangeInclusive<u32> = 10..=28;
+/// Sampling periods, as powers of two in bytes: 1 KiB to 1 GiB.
+pub const SAMPLE_SHIFTS: std::ops::RangeInclusive<u32> = 10..=30;
 
 /// Sums over followed blocks; of a sample they are estimates.
 #[repr(C)]

@@ -103,6 +103,30 @@ fn a_block_is_as_likely_as_exponential_gaps_make_it() {
     }
 }
 
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 4, ..ProptestConfig::default() })]
+
+    /// At any period: larger blocks are likelier, the weight undoes the probability, and nothing overflows.
+    #[test]
+    fn a_weight_undoes_its_probability_at_any_size(
+        cases in proptest::collection::vec(((0_u32..36, any::<u64>()), SAMPLE_SHIFTS), 2000),
+    ) {
+        let size = |(bits, noise): (u32, u64)| (1_u64 << bits) | noise & ((1 << bits) - 1);
+        let cases: Vec<(u64, u32)> = cases.into_iter().map(|(of, shift)| (size(of), shift)).collect();
+        let larger: Vec<(u64, u32)> = cases.iter().map(|(size, shift)| (size + size / 4 + 1, *shift)).collect();
+        for (((size, shift), one), more) in cases.iter().zip(weigh(&cases)).zip(weigh(&larger)) {
+            let stands_for = one.chance() * one.bytes as f64;
+            prop_assert!((stands_for - *size as f64).abs() <= 1.0 + *size as f64 * 1e-9, "{size} at 2^{shift}: {one:?}");
+            prop_assert!(more.probability >= one.probability, "{size} at 2^{shift}: {one:?} {more:?}");
+            let share = (1.0 - one.chance()) * (one.bytes as f64).powi(2);
+            let variance = one.variance as f64 * VARIANCE_UNIT as f64;
+            // counted in whole units of whole sixteens of bytes
+            let rough = share * 0.002 + 64.0 * one.bytes as f64 + 256.0 + (one.bytes as f64).powi(2) / 65_536.0;
+            prop_assert!((variance - share).abs() <= rough, "{size} at 2^{shift}: {variance}, not {share}");
+        }
+    }
+}
+
 #[test]
 fn every_allocation_is_followed_at_period_0() {
     for weighed in weigh(&[(0, 0), (1, 0), (4096, 0), (u64::MAX, 0)]) {

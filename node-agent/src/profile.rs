@@ -35,7 +35,7 @@ pub(crate) enum Refusal {
     #[error("the agent finds allocators by itself and cannot be held to one: use allocator type Auto")]
     Allocator,
     /// Finer or coarser than any sample.
-    #[error("sampling.bytesPerSample cannot be used: choose 1Ki to 256Mi, of which powers of two are exact")]
+    #[error("sampling.bytesPerSample cannot be used: choose 1Ki to 1Gi, of which powers of two are exact")]
     Sampling,
     /// No share of a core.
     #[error("budget.cpuPercent cannot be kept: {0}")]
@@ -170,7 +170,7 @@ mod tests {
             spec.profile.sampling.policy = SamplingPolicy::ByteInterval;
             spec.profile.sampling.bytes_per_sample = size.into();
         }
-        assert!(refused(|spec| sample(spec, "1Gi")).contains("256Mi"));
+        assert!(refused(|spec| sample(spec, "2Gi")).contains("1Ki to 1Gi"));
         assert!(refused(|spec| spec.profile.budget.cpu_percent = 0).contains("cpuPercent"));
         assert!(refused(|spec| spec.profile.budget.agent_memory = "1Mi".into()).contains("at least 27Mi"));
         assert!(refused(|spec| spec.profile.snapshot_interval = "often".into()).contains("often"));

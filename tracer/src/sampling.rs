@@ -12,7 +12,7 @@ pub struct Period(u32);
 /// No period that could be used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 #[error(
-    "a sampling period of {0} bytes cannot be used: choose 1KiB to 256MiB; 512KiB suits most programs, and without --sample every allocation is followed"
+    "a sampling period of {0} bytes cannot be used: choose 1KiB to 1GiB; 512KiB suits most programs, and without --sample every allocation is followed"
 )]
 pub struct PeriodError(u64);
 
@@ -51,7 +51,8 @@ impl fmt::Display for Period {
     fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0 {
             ..20 => write!(to, "{} KiB", self.bytes() >> 10),
-            _ => write!(to, "{} MiB", self.bytes() >> 20),
+            20..30 => write!(to, "{} MiB", self.bytes() >> 20),
+            _ => write!(to, "{} GiB", self.bytes() >> 30),
         }
     }
 }
@@ -65,10 +66,11 @@ mod tests {
         assert_eq!(Period::at_least(512 << 10), Ok(Period::DEFAULT));
         assert_eq!(Period::at_least(500_000).map(Period::bytes), Ok(512 << 10));
         assert_eq!(Period::at_least((512 << 10) + 1).map(Period::bytes), Ok(1 << 20));
-        for wrong in [0, 1, 511, (256 << 20) + 1, u64::MAX] {
+        for wrong in [0, 1, 511, (1 << 30) + 1, u64::MAX] {
             assert_eq!(Period::at_least(wrong), Err(PeriodError(wrong)));
         }
         assert_eq!(Period::at_least(1024).map(|period| period.to_string()), Ok("1 KiB".into()));
+        assert_eq!(Period::at_least(1 << 30).map(|period| period.to_string()), Ok("1 GiB".into()));
         assert_eq!(Period::LAST_STEP.to_string(), "32 MiB");
     }
 }

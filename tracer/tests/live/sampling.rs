@@ -53,3 +53,40 @@ fn what_is_all_freed_leaves_nothing_on_any_rung() {
         assert_eq!(ledger(&recording, "returnsUnmatched"), 0, "{}", rung.name());
     }
 }
+
+/// Sizes of the `mixed` blocks of holdings.c, by the same generator.
+fn mixed_sizes() -> impl Iterator<Item = u64> {
+    let mut seed = 1_u32;
+    (0..100_000).map(move |_| {
+        seed = seed.wrapping_mul(1_103_515_245).wrapping_add(12_345);
+        u64::from(1 + (seed >> 16) % (16 << ((seed >> 8) % 10)))
+    })
+}
+
+#[test]
+fn what_is_too_small_is_told_from_what_was_not_drawn() {
+    if !can_probe() {
+        return;
+    }
+    const LEAST: u64 = 512;
+    let program = compile("cc", "holdings.c", "holdings_of_a_size", &["-g", "-O2"]);
+    let small = mixed_sizes().filter(|size| *size < LEAST).count() as u64;
+    let kept: u64 = mixed_sizes().step_by(2).filter(|size| *size >= LEAST).sum();
+    let mut settings = short(Duration::from_secs(120));
+    (settings.sample, settings.min_size) = (Some(Period::at_least(64 << 10).unwrap()), LEAST);
+    let recording = watch_command(&command(&program, &["mixed"]), &settings).unwrap();
+    // the C library prints, and keeps a buffer or two
+    let around = |name: &str, expected: u64| {
+        let counted = ledger(&recording, name);
+        assert!((expected..expected + 20).contains(&counted), "{name}: {counted}, not {expected}");
+    };
+    around("smallAllocations", small);
+    let (followed, left_out) =
+        (ledger(&recording, "allocations"), ledger(&recording, "unsampledAllocations"));
+    let large = 100_000 - small;
+    assert!((large..large + 20).contains(&(followed + left_out)), "{followed} + {left_out}, not {large}");
+    assert!(followed > 0 && left_out > 0, "{followed} + {left_out}");
+    let totals = analyze(&recording, &Options::default()).totals;
+    let (estimate, error) = (totals.live_bytes as f64, totals.live_error_bytes.unwrap() as f64);
+    assert!((estimate - kept as f64).abs() < 4.0 * error, "{estimate} ± {error}, not {kept}");
+}
