@@ -24,14 +24,14 @@ use thiserror::Error;
 
 /// The log of blocks could not be written.
 #[derive(Debug, Error)]
-#[error("the log of blocks {} is incomplete after {written} blocks: {source}", .path.display())]
+#[error("the log of blocks {} is incomplete after {written} blocks: {cause}", .path.display())]
 pub struct BlockStreamError {
     /// Which file.
     pub path: PathBuf,
     /// Blocks that are in it.
     pub written: u64,
     /// The system's error.
-    pub source: io::Error,
+    pub cause: io::Error,
 }
 
 /// What the thread is told.
@@ -60,7 +60,7 @@ const FRAME: Duration = Duration::from_secs(1);
 impl BlockStream {
     /// Begins a log. Times in it count from `start_ns`.
     pub fn start(path: &Path, ring: RingBuf<MapData>, start_ns: u64) -> Result<Self, BlockStreamError> {
-        let error = |source| BlockStreamError { path: path.to_owned(), written: 0, source };
+        let error = |cause| BlockStreamError { path: path.to_owned(), written: 0, cause };
         let log = File::create(path).and_then(LogWriter::new).map_err(error)?;
         let (to, from) = channel();
         let writing = Writing { ring, from, start_ns, log, pids: HashMap::new(), written: 0, failed: None };
@@ -90,7 +90,7 @@ impl BlockStream {
         let died = || (0, Err(io::Error::other("its thread died")));
         match self.thread.join().unwrap_or_else(|_panic| died()) {
             (written, Ok(())) => Ok(written),
-            (written, Err(source)) => Err(BlockStreamError { path: self.path, written, source }),
+            (written, Err(cause)) => Err(BlockStreamError { path: self.path, written, cause }),
         }
     }
 

@@ -279,6 +279,7 @@ fn load_object(
             ("stacks", capacity.stacks),
             ("rows", capacity.rows.max(1)), // kernel mode has no such maps, which is fine
             ("pages", capacity.pages.max(1)),
+            ("ended", capacity.stream),
         ],
     )
 }

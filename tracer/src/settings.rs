@@ -23,18 +23,21 @@ pub struct Capacity {
     pub rows: u32,
     /// Pages of code, 8 bytes each.
     pub pages: u32,
+    /// Bytes of ended blocks that wait to be written to a block log, 72 each: a power of two, and whole pages.
+    pub stream: u32,
 }
 
 impl Default for Capacity {
     /// For a million live blocks: 113 MiB, and 32 MiB when counters and stacks fill as well.
     fn default() -> Self {
-        Self { blocks: 1_000_000, counters: 131_072, stacks: 16_384, rows: 0, pages: 0 }
+        Self { blocks: 1_000_000, counters: 131_072, stacks: 16_384, rows: 0, pages: 0, stream: 1 << 20 }
     }
 }
 
 impl Capacity {
     /// For a look at ourselves.
-    pub(crate) const SELF_TEST: Self = Self { blocks: 4096, counters: 1024, stacks: 256, rows: 1, pages: 1 };
+    pub(crate) const SELF_TEST: Self =
+        Self { blocks: 4096, counters: 1024, stacks: 256, rows: 1, pages: 1, stream: 4096 };
 }
 
 /// What a user may choose about an investigation.

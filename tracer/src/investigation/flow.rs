@@ -7,7 +7,10 @@ use std::{
 };
 
 use leakhound_ebpf::abi::ProcessNumber;
-use leakhound_report::recording::{EventKind, Mode, Record};
+use leakhound_report::{
+    amount::counted,
+    recording::{EventKind, Mode, Record},
+};
 
 use super::{
     InvestigationError, Observer, Plan, Progress, Subject,
@@ -172,8 +175,12 @@ impl<'a> Run<'a> {
         let detail = match (functions, run.processes.len()) {
             (_, 0) if run.target == Target::Machine => format!("the whole machine by {how}"),
             (_, 0) => return Err(InvestigationError::Gone),
-            (0, processes) => format!("{processes} processes by {how}"),
-            (_, processes) => format!("{functions} functions in {processes} processes by {how}"),
+            (0, processes) => format!("{} by {how}", counted(processes, "process", "processes")),
+            (_, processes) => format!(
+                "{} in {} by {how}",
+                counted(functions, "function", "functions"),
+                counted(processes, "process", "processes")
+            ),
         };
         run.event(EventKind::Attached, None, detail)?;
         Ok(run)

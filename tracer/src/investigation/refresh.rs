@@ -6,7 +6,10 @@ use std::{
 };
 
 use leakhound_ebpf::abi::News;
-use leakhound_report::recording::{Event, EventKind, Record};
+use leakhound_report::{
+    amount::counted,
+    recording::{Event, EventKind, Record},
+};
 
 use super::{InvestigationError, flow::Run};
 use crate::{forks::Forks, locate::Target, process::ProcessId};
@@ -39,7 +42,8 @@ impl Run<'_> {
         match self.attach(index, &new) {
             Ok(0) => Ok(()),
             Ok(functions) => {
-                let detail = format!("{functions} functions of libraries loaded since");
+                let detail =
+                    counted(functions, "function of a library", "functions of libraries") + " loaded since";
                 self.event(EventKind::AllocatorFound, Some(id.pid), detail)
             }
             Err(InvestigationError::Attach { .. }) if !id.is_alive() => Ok(()),

@@ -120,16 +120,7 @@ fn wait_and_call((reader, writer): (i32, i32), call: impl Fn()) -> ! {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::specimen::{Running, compile};
-
-    fn can_probe() -> bool {
-        let root = rustix::process::geteuid().is_root();
-        assert!(root || std::env::var_os("CI").is_none(), "CI must run this as root");
-        if !root {
-            eprintln!("SKIPPED: probing needs root");
-        }
-        root
-    }
+    use crate::specimen::{Running, compile, is_root};
 
     #[test]
     fn a_forbidden_call_is_noticed_and_an_innocent_one_is_not() {
@@ -146,7 +137,7 @@ mod tests {
     /// What it finds depends on the kernel; that the probe was there when it did is what counts.
     #[test]
     fn every_rung_is_tried_under_a_filter() {
-        if can_probe() {
+        if is_root() {
             for rung in Rung::LADDER {
                 let survived = survives(rung).unwrap();
                 eprintln!("{}: a filtered program lives on: {survived}", rung.name());

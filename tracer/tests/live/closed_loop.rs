@@ -3,6 +3,7 @@
 use std::{process::Command, sync::atomic::AtomicBool, time::Duration};
 
 use leakhound_report::{
+    analysis::{Options, analyze},
     block_log::Line,
     recording::{Record, Recording},
 };
@@ -137,6 +138,33 @@ fn the_life_of_every_block_can_be_had() {
     assert!(freed.iter().all(|life| life.freed_ns.is_some_and(|freed| freed >= life.allocated_ns)));
     let pid = recording.header.target.pids[0];
     assert!(lives.iter().all(|life| life.pid == pid && life.tid == pid), "{pid}: {:?}", lives[0]);
+}
+
+/// A buffer that holds some fifty blocks, and a reader that looks into it every few milliseconds.
+#[test]
+fn blocks_that_the_log_misses_are_counted_and_said() {
+    if !can_probe() {
+        return;
+    }
+    let program = compile("cc", "closed_loop.c", "closed_loop_overrun", &["-g", "-O2"]);
+    let log = tempfile::NamedTempFile::new().unwrap();
+    let mut settings = short(Duration::from_secs(120));
+    settings.block_log = Some(log.path().to_owned());
+    settings.capacity.stream = 4096;
+    let recording = watch_command(&command(&program, &["10000", "2"]), &settings).unwrap();
+    let lost = ledger(&recording, "streamLost");
+    assert!(lost > 0, "nothing was lost");
+    let lines = block_log(log.path());
+    let Some(Line::End { blocks, lost: said }) = lines.last() else { panic!("{:?}", lines.last()) };
+    assert_eq!(*said, lost);
+    let lives = lines.iter().filter(|line| matches!(line, Line::Block(_))).count() as u64;
+    assert_eq!(*blocks, lives);
+    // each block that ended was told or is counted as lost, and those that live on are told at the end
+    let sums = analyze(&recording, &Options::default()).totals;
+    assert_eq!(lives + lost, sums.freed_count + sums.live_count);
+    // the numbers themselves lack nothing
+    let seen = through(&recording, "allocate_and_free");
+    assert_eq!((seen.allocated_count, seen.live_count), (10_000 * 2 * PER_ROUND, 0));
 }
 
 /// A file system with room for little, until it is dropped.

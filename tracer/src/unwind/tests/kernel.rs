@@ -50,6 +50,7 @@ fn probe(program: &Program) -> (Heap, Vec<crate::rung::Attachment>) {
         stacks: 64,
         rows: count(|table| table.rows.len()),
         pages: count(|table| table.pages.len()),
+        stream: 4096,
     };
     let constants = Constants { cohort: Duration::from_secs(1), min_size: BLOCK_SIZE, rationed: false };
     let rung = *Rung::LADDER.iter().find(|rung| crate::rung::prove(**rung).is_ok()).unwrap();

@@ -1,0 +1,66 @@
+//! What tests of the command share.
+#![allow(dead_code, reason = "no test needs all of it")]
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::{Child, Command, Output, Stdio},
+    time::{Duration, Instant},
+};
+
+/// The program.
+pub(crate) const LEAKHOUND: &str = env!("CARGO_BIN_EXE_leakhound");
+
+/// Whether probes can be used here. Without: a failure in CI, a loud skip for a person.
+pub(crate) fn can_probe() -> bool {
+    let root = rustix::process::geteuid().is_root();
+    if !root {
+        assert!(std::env::var_os("CI").is_none(), "CI must run this as root");
+        eprintln!("SKIPPED: probing needs root");
+    }
+    root
+}
+
+/// Runs it to its end.
+pub(crate) fn leakhound(arguments: &[&str]) -> Output {
+    Command::new(LEAKHOUND).args(arguments).stdin(Stdio::null()).output().unwrap()
+}
+
+/// A program with three leaks.
+pub(crate) fn seed() -> PathBuf {
+    let program = Path::new(env!("CARGO_TARGET_TMPDIR")).join("seed");
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/seed.c");
+    // two tests may compile it at the same time
+    let own = program.with_extension(format!("{:?}", std::thread::current().id()));
+    assert!(Command::new("cc").args(["-g", "-O2", "-o"]).arg(&own).arg(source).status().unwrap().success());
+    fs::rename(&own, &program).unwrap();
+    program
+}
+
+/// A process that ends with its test.
+pub(crate) struct Running(pub(crate) Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// Starts a program.
+pub(crate) fn start(program: &str, arguments: &[&str]) -> Running {
+    let child = Command::new(program).args(arguments).stdin(Stdio::null()).stdout(Stdio::null()).spawn();
+    Running(child.unwrap())
+}
+
+/// Waits for a condition by name.
+pub(crate) fn wait_for<T>(what: &str, mut condition: impl FnMut() -> Option<T>) -> T {
+    let deadline = Instant::now() + Duration::from_secs(20);
+    loop {
+        if let Some(value) = condition() {
+            return value;
+        }
+        assert!(Instant::now() < deadline, "waited 20 s for: {what}");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}

@@ -1,0 +1,95 @@
+//! What a person reads on the terminal after a run.
+#![allow(clippy::unwrap_used, clippy::panic, clippy::expect_used, clippy::print_stderr, reason = "tests")]
+
+mod support;
+
+use std::process::Command;
+
+use support::{Running, can_probe, leakhound, seed, start, wait_for};
+
+fn answer(arguments: &[&str], target: &[&str]) -> String {
+    let seed = seed();
+    let output = leakhound(&[&["run"], arguments, &["--", seed.to_str().unwrap()], target].concat());
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap()
+}
+
+#[test]
+fn a_suspect_is_shown_with_its_oldest_blocks() {
+    if !can_probe() {
+        return;
+    }
+    let text = answer(&["--duration", "5s", "--interval", "500ms"], &["200", "60"]);
+    let block = text.lines().find(|line| line.contains("oldest: 0x")).unwrap_or_else(|| panic!("{text}"));
+    assert!(block.contains(" B, ") && block.contains(" old, process "), "{block}");
+    assert!(text.contains("oldest blocks are in --json and --html"), "{text}");
+}
+
+#[test]
+fn growth_is_titled_by_the_programs_own_line() {
+    if !can_probe() {
+        return;
+    }
+    let text = answer(&["--mode", "growth", "--duration", "5s", "--interval", "500ms"], &["2000", "60"]);
+    let table = text.lines().skip_while(|line| !line.contains("WHERE")).nth(1).unwrap();
+    assert!(table.contains("examples/seed.c:"), "{text}");
+    assert!(text.contains("of the runtime)"), "what it called is named: {text}");
+    assert!(text.contains("pages") && !text.contains("probes on"), "{text}");
+}
+
+/// A file system with room for little, until it is dropped.
+struct Small(tempfile::TempDir);
+
+impl Small {
+    fn mount() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let mut mount = Command::new("mount");
+        mount.args(["-t", "tmpfs", "-o", "size=64k", "none"]).arg(folder.path());
+        assert!(mount.status().unwrap().success());
+        Self(folder)
+    }
+}
+
+impl Drop for Small {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg(self.0.path()).status();
+    }
+}
+
+#[test]
+fn a_full_disk_costs_the_log_of_blocks_alone() {
+    if !can_probe() {
+        return;
+    }
+    let (seed, disk, folder) = (seed(), Small::mount(), tempfile::tempdir().unwrap());
+    let (log, json) = (disk.0.path().join("blocks.zst"), folder.path().join("out.json"));
+    let mut target: Running = start(seed.to_str().unwrap(), &["20000", "600"]);
+    let pid = target.0.id().to_string();
+    wait_for("the program to be itself", || {
+        std::fs::read_link(format!("/proc/{pid}/exe")).ok().filter(|path| path.ends_with("seed"))
+    });
+    let output = leakhound(&[
+        "run",
+        "--pid",
+        &pid,
+        "--duration",
+        "6s",
+        "--interval",
+        "1s",
+        "--budget",
+        "off",
+        "--events",
+        log.to_str().unwrap(),
+        "--json",
+        json.to_str().unwrap(),
+    ]);
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(said.contains("No space left on device") && said.contains("is incomplete after"), "{said}");
+    assert_eq!((said.trim_end().lines().count(), said.matches("No space").count()), (1, 1), "{said}");
+    // the answer is whole, on the terminal and in the file
+    assert!(String::from_utf8_lossy(&output.stdout).contains("live in"), "{output:?}");
+    let analysis: serde_json::Value = serde_json::from_slice(&std::fs::read(&json).unwrap()).unwrap();
+    assert!(analysis["totals"]["allocatedCount"].as_u64().is_some_and(|count| count > 1000), "{analysis:#}");
+    assert!(target.0.try_wait().unwrap().is_none(), "the target runs on");
+}
