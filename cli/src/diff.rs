@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use anyhow::{Context, Result};
 use leakhound_report::diff::{Caveat, Change, Diff, StackDiff, diff};
 
-use crate::{Outcome, args, destination::Destination, human, report::load, table};
+use crate::{Outcome, args, destination::Destination, human, report::load, stack::stack_lines, table};
 
 pub(crate) fn compare(asked: &args::Diff) -> Result<Outcome> {
     let json = asked.json.as_deref().map(Destination::open).transpose()?;
@@ -79,7 +79,7 @@ fn describe(stack: &StackDiff) -> String {
     let (before, after) = (live(stack.before.as_ref()), live(stack.after.as_ref()));
     let rate = human::bytes_per_hour(stack.growth_difference_bytes_per_hour);
     let mut text = format!("{what}  {rate}  (live {before} -> {after})\n");
-    for line in table::stack_lines(&stack.frames) {
+    for line in stack_lines(&stack.frames) {
         let _ = writeln!(text, "    {line}");
     }
     text

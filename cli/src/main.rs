@@ -21,6 +21,7 @@ mod outputs;
 mod progress;
 mod report;
 mod run;
+mod stack;
 mod table;
 
 use std::{

@@ -4,14 +4,14 @@ use std::fmt::Write as _;
 
 use leakhound_report::{
     amount,
-    analysis::{Analysis, Class, Finding, Frame, VerdictName},
+    analysis::{Analysis, Block, Class, Finding, VerdictName},
     recording::Mode,
 };
 
-use crate::{columns::columns, human};
+use crate::{columns::columns, human, stack::stack_lines};
 
-/// Most frames shown under a stack's first; the reports have them all.
-const FRAMES: usize = 12;
+/// Oldest blocks shown of a stack that may be a leak; the reports have more.
+const BLOCKS: usize = 2;
 
 /// The whole answer, for `top` stacks and a terminal this wide.
 pub(crate) fn answer(analysis: &Analysis, top: usize, width: u16) -> String {
@@ -22,6 +22,7 @@ pub(crate) fn answer(analysis: &Analysis, top: usize, width: u16) -> String {
         let _ = write!(text, "\n{}", findings(&shown, analysis.mode, width));
     }
     text.push_str(&left_out(analysis, shown.len()));
+    text.push_str(&more_blocks(&shown));
     text.push_str(&totals(analysis));
     text
 }
@@ -120,110 +121,22 @@ fn stack(finding: &Finding) -> String {
     if let Some(why) = &finding.cut_short {
         lines.push(format!("(the walk ended here: {})", visible(why)));
     }
+    if matches!(finding.class, Class::Leak | Class::Suspected) {
+        lines.extend(finding.blocks.iter().take(BLOCKS).map(oldest));
+    }
     lines.join("\n  ")
 }
 
-/// A stack, a line a frame, with what surrounds every program folded.
-pub(crate) fn stack_lines(frames: &[Frame]) -> Vec<String> {
-    let mut lines: Vec<String> = Vec::new();
-    let mut folded = 0;
-    for (index, frame) in frames.iter().enumerate() {
-        // the first is the title, whatever it is
-        if index > 0 && is_runtime(frame, folded > 0) {
-            folded += 1;
-            continue;
-        }
-        fold(&mut lines, &mut folded);
-        lines.push(line(frame));
-        if lines.len() > FRAMES {
-            lines.push(format!("... {} more", frames.len() - index - 1));
-            break;
-        }
-    }
-    fold(&mut lines, &mut folded);
-    if lines.is_empty() {
-        lines.push("(no frames)".into());
-    }
-    lines
-}
-
-fn fold(lines: &mut Vec<String>, folded: &mut usize) {
-    match std::mem::take(folded) {
-        0 => {}
-        1 => lines.push("... 1 frame of the runtime".into()),
-        count => lines.push(format!("... {count} frames of the runtime")),
-    }
-}
-
-/// What surrounds every program of a language and tells nothing about this one: start-up, panics, iterator plumbing, and the
-/// way into the kernel. `calls_runtime` says that the frame that it calls was such a one.
-fn is_runtime(frame: &Frame, calls_runtime: bool) -> bool {
-    const START_UP: [&str; 9] = [
-        "_start",
-        "__libc_start_main",
-        "__libc_start_main_impl",
-        "__libc_start_call_main",
-        "start_thread",
-        "clone3",
-        "__clone3",
-        "clone",
-        "__clone",
-    ];
-    const LIBC: [&str; 4] = ["libc.so.", "libc.musl-", "ld-linux", "ld-musl-"];
-    const INTO_THE_KERNEL: [&str; 4] =
-        ["do_syscall_64", "entry_SYSCALL_64_after_hwframe", "exc_page_fault", "asm_exc_page_fault"];
-    if frame.module == "[kernel]" {
-        return INTO_THE_KERNEL.contains(&frame.function.as_str());
-    }
-    let rust = |file: &str| file.starts_with("/rustc/") || file.contains("/rustlib/src/rust/library/");
-    START_UP.contains(&frame.function.as_str())
-        || frame.file.as_deref().is_some_and(rust)
-        || frame.function.starts_with("std::rt::")
-        || LIBC.iter().any(|name| file_name(&frame.module).starts_with(name))
-        // what Rust's compiler writes, and not a program's own
-        || calls_runtime && frame.function == "main" && frame.file.is_none()
-}
-
-fn line(frame: &Frame) -> String {
-    let function = shorten(&visible(&frame.function));
-    let place = match (&frame.file, frame.line) {
-        (Some(file), Some(line)) => format!("  {}:{line}", visible(short_path(file))),
-        (Some(file), None) => format!("  {}", visible(short_path(file))),
-        // `module+0xoffset` stands for a name already
-        _ if frame.module.is_empty() || frame.function.contains("+0x") => String::new(),
-        // a kernel stack is the kernel's, and its modules are in brackets as they are
-        _ if frame.module == "[kernel]" => String::new(),
-        _ if frame.module.starts_with('[') => format!("  {}", visible(&frame.module)),
-        _ => format!("  [{}]", visible(file_name(&frame.module))),
-    };
-    let inlined = if frame.inlined { " (inlined)" } else { "" };
-    format!("{function}{place}{inlined}")
-}
-
-/// A name without the arguments of its templates or generics, and not longer than a line: `Cache<..>::insert`.
-fn shorten(name: &str) -> String {
-    const LONGEST: usize = 72;
-    let mut short = String::with_capacity(name.len());
-    let mut depth = 0_usize;
-    let mut before = ' ';
-    for c in name.chars() {
-        match c {
-            // `operator<`, and Rust's `<T as Trait>::f`, begin nothing that can be left out
-            '<' if !short.is_empty() && !short.ends_with("operator") && depth == 0 && before != ' ' => {
-                short.push_str("<..>");
-                depth = 1;
-            }
-            '<' if depth > 0 => depth += 1,
-            '>' if depth > 0 && before != '-' => depth -= 1,
-            c if depth == 0 => short.push(c),
-            _ => {}
-        }
-        before = c;
-    }
-    match short.char_indices().nth(LONGEST) {
-        Some((end, _)) => format!("{}...", &short[..end]),
-        None => short,
-    }
+/// A block that one can look at with a debugger.
+fn oldest(block: &Block) -> String {
+    let thread = if block.tid == block.pid { String::new() } else { format!(", thread {}", block.tid) };
+    format!(
+        "oldest: {}  {}, {} old, process {}{thread}",
+        visible(&block.address),
+        human::bytes(block.size_bytes),
+        human::seconds(block.age_seconds),
+        block.pid
+    )
 }
 
 fn left_out(analysis: &Analysis, shown: usize) -> String {
@@ -233,6 +146,27 @@ fn left_out(analysis: &Analysis, shown: usize) -> String {
         more => format!(
             "{} with live memory: see --top, --json or --html.\n",
             amount::counted(more, "more stack", "more stacks")
+        ),
+    }
+}
+
+fn more_blocks(shown: &[&Finding]) -> String {
+    let is_cut = |finding: &&&Finding| finding.blocks.len() > BLOCKS;
+    match shown.iter().find(is_cut) {
+        Some(_) => {
+            "More of the oldest blocks are in --json and --html; --events FILE has every block.\n".to_owned()
+        }
+        None => String::new(),
+    }
+}
+
+/// What is missing in the log of `--events`, which the numbers here have.
+fn missing_in_log(analysis: &Analysis) -> String {
+    match analysis.ledger.get("streamLost").copied().unwrap_or(0) {
+        0 => String::new(),
+        lost => format!(
+            "{} missing in the log of --events: freed faster than they could be written. The numbers here have them.\n",
+            amount::counted(lost, "block is", "blocks are")
         ),
     }
 }
@@ -270,12 +204,11 @@ fn totals(analysis: &Analysis) -> String {
                 overhead.probe_nanoseconds / 1e3
             );
         }
-        let _ = writeln!(
-            text,
-            "; probes on in {:.0} ms, off in {:.0} ms.",
-            overhead.attach_seconds * 1e3,
-            overhead.detach_seconds * 1e3
-        );
+        if analysis.mode == Mode::Heap {
+            let (on, off) = (overhead.attach_seconds * 1e3, overhead.detach_seconds * 1e3);
+            let _ = write!(text, "; probes on in {on:.0} ms, off in {off:.0} ms");
+        }
+        text.push_str(".\n");
     }
     let cpu: Vec<String> =
         [("before", overhead.cpu_before), ("during", overhead.cpu_during), ("after", overhead.cpu_after)]
@@ -285,6 +218,7 @@ fn totals(analysis: &Analysis) -> String {
     if cpu.len() > 1 {
         let _ = writeln!(text, "Cores that the program kept busy: {}.", cpu.join(", "));
     }
+    text.push_str(&missing_in_log(analysis));
     text
 }
 
@@ -311,70 +245,49 @@ pub(crate) fn visible(text: &str) -> String {
     safe
 }
 
-/// The last two parts of a path: enough to know a source file.
-fn short_path(path: &str) -> &str {
-    let mut slashes = path.rmatch_indices('/');
-    match (slashes.next(), slashes.next()) {
-        (Some(_), Some((second, _))) => &path[second + 1..],
-        _ => path,
-    }
-}
-
-fn file_name(path: &str) -> &str {
-    path.rsplit('/').next().unwrap_or(path)
-}
-
 #[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
 mod tests {
+    use std::collections::BTreeMap;
+
+    use leakhound_report::{
+        Options, analyze,
+        recording::{FORMAT, Header, Record, Recording, Snapshot},
+    };
+
     use super::*;
+
+    #[test]
+    fn blocks_missing_in_the_log_are_said() {
+        let answer_with = |lost: u64| {
+            let header = Header { format: FORMAT.into(), ..Header::default() };
+            let ledger = BTreeMap::from([("streamLost".to_owned(), lost)]);
+            let snapshot = Snapshot { time_ns: 1, ledger, ..Snapshot::default() };
+            let records = vec![Record::Header(header), Record::Snapshot(snapshot)];
+            let recording = Recording::from_records(records).unwrap();
+            answer(&analyze(&recording, &Options::default()), 10, 120)
+        };
+        assert!(answer_with(1).contains("\n1 block is missing in the log of --events"));
+        assert!(answer_with(1200).contains("\n1,200 blocks are missing in the log of --events"));
+        assert!(!answer_with(0).contains("--events"));
+    }
+
+    #[test]
+    fn a_block_has_all_that_a_debugger_asks_for() {
+        let block = |tid| Block {
+            address: "0x5581c2a012c0".into(),
+            size_bytes: 200,
+            age_seconds: 58.2,
+            pid: 811,
+            tid,
+        };
+        assert_eq!(oldest(&block(811)), "oldest: 0x5581c2a012c0  200 B, 58 s old, process 811");
+        assert_eq!(oldest(&block(815)), "oldest: 0x5581c2a012c0  200 B, 58 s old, process 811, thread 815");
+    }
 
     #[test]
     fn hostile_names_cannot_reach_the_terminal() {
         assert_eq!(visible("a\u{1b}[2Jb\u{202e}c"), "a\\u{1b}[2Jb\\u{202e}c");
         assert_eq!(visible("naïve::<Größe>"), "naïve::<Größe>");
-    }
-
-    #[test]
-    fn names_lose_what_templates_add() {
-        assert_eq!(
-            shorten("std::vector<int, std::allocator<int> >::push_back(int)"),
-            "std::vector<..>::push_back(int)"
-        );
-        assert_eq!(shorten("operator<(a, b)"), "operator<(a, b)");
-        assert_eq!(shorten("<shop::Cart as core::ops::Drop>::drop"), "<shop::Cart as core::ops::Drop>::drop");
-        assert_eq!(shorten("f<fn(i32) -> i32>(x)"), "f<..>(x)");
-        assert_eq!(shorten(&"x".repeat(100)).len(), 75);
-    }
-
-    #[test]
-    fn the_runtime_is_folded_but_never_the_first_frame() {
-        let frame = |function: &str, file: Option<&str>| Frame {
-            function: function.into(),
-            file: file.map(Into::into),
-            line: file.map(|_| 7),
-            ..Frame::default()
-        };
-        assert!(is_runtime(&frame("__libc_start_call_main", None), false));
-        assert!(is_runtime(
-            &frame("call_once<..>", Some("/rustc/abc/library/core/src/ops/function.rs")),
-            false
-        ));
-        assert!(!is_runtime(&frame("main", Some("src/main.rs")), true));
-        assert!(!is_runtime(&frame("restart_thread", None), true));
-        assert!(is_runtime(&frame("main", None), true), "the one that calls std::rt::lang_start");
-        assert!(!is_runtime(&frame("main", None), false), "that of a program without debug information");
-        let libc = Frame { module: "/lib/libc.so.6".into(), ..frame("libc.so.6+0x2724a", None) };
-        assert!(is_runtime(&libc, false));
-        assert!(!is_runtime(&Frame { module: "/lib/libcurl.so.4".into(), ..libc }, false));
-        let in_kernel = |function: &str| Frame { module: "[kernel]".into(), ..frame(function, None) };
-        assert!(is_runtime(&in_kernel("do_syscall_64"), false));
-        assert!(!is_runtime(&in_kernel("pipe_write"), false));
-    }
-
-    #[test]
-    fn paths_are_cut_to_what_names_a_file() {
-        assert_eq!(short_path("/usr/src/app/main.c"), "app/main.c");
-        assert_eq!(short_path("main.c"), "main.c");
-        assert_eq!(short_path("src/main.c"), "src/main.c");
     }
 }

@@ -1,30 +1,18 @@
 //! The command as its users and other tools call it.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::expect_used, clippy::print_stderr, reason = "tests")]
 
+mod support;
+
 use std::{
     fs,
     os::unix::fs::PermissionsExt,
-    path::{Path, PathBuf},
-    process::{Child, Command, Output, Stdio},
+    process::Command,
     time::{Duration, Instant},
 };
 
 use serde_json::Value;
 
-const LEAKHOUND: &str = env!("CARGO_BIN_EXE_leakhound");
-
-fn can_probe() -> bool {
-    let root = rustix::process::geteuid().is_root();
-    if !root {
-        assert!(std::env::var_os("CI").is_none(), "CI must run this as root");
-        eprintln!("SKIPPED: probing needs root");
-    }
-    root
-}
-
-fn leakhound(arguments: &[&str]) -> Output {
-    Command::new(LEAKHOUND).args(arguments).stdin(Stdio::null()).output().unwrap()
-}
+use support::{LEAKHOUND, can_probe, leakhound, seed, start, wait_for};
 
 /// It ends with this status, and says this in one line.
 fn assert_refused(arguments: &[&str], status: i32, words: &[&str]) {
@@ -36,41 +24,6 @@ fn assert_refused(arguments: &[&str], status: i32, words: &[&str]) {
     }
     if status == 1 {
         assert_eq!(said.trim_end().lines().count(), 1, "{arguments:?}: {said}");
-    }
-}
-
-fn seed() -> PathBuf {
-    let program = Path::new(env!("CARGO_TARGET_TMPDIR")).join("seed");
-    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/seed.c");
-    // two tests may compile it at the same time
-    let own = program.with_extension(format!("{:?}", std::thread::current().id()));
-    assert!(Command::new("cc").args(["-g", "-O2", "-o"]).arg(&own).arg(source).status().unwrap().success());
-    fs::rename(&own, &program).unwrap();
-    program
-}
-
-struct Running(Child);
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
-fn start(program: &str, arguments: &[&str]) -> Running {
-    let child = Command::new(program).args(arguments).stdin(Stdio::null()).stdout(Stdio::null()).spawn();
-    Running(child.unwrap())
-}
-
-fn wait_for<T>(what: &str, mut condition: impl FnMut() -> Option<T>) -> T {
-    let deadline = Instant::now() + Duration::from_secs(20);
-    loop {
-        if let Some(value) = condition() {
-            return value;
-        }
-        assert!(Instant::now() < deadline, "waited 20 s for: {what}");
-        std::thread::sleep(Duration::from_millis(5));
     }
 }
 

@@ -1,6 +1,8 @@
 //! The programs of `examples/`: what leaks in them is found by its line, and nothing that does not.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::expect_used, clippy::print_stderr, reason = "tests")]
 
+mod support;
+
 use std::{
     collections::BTreeSet,
     fs,
@@ -10,16 +12,7 @@ use std::{
 
 use serde_json::Value;
 
-const LEAKHOUND: &str = env!("CARGO_BIN_EXE_leakhound");
-
-fn can_probe() -> bool {
-    let root = rustix::process::geteuid().is_root();
-    if !root {
-        assert!(std::env::var_os("CI").is_none(), "CI must run this as root");
-        eprintln!("SKIPPED: probing needs root");
-    }
-    root
-}
+use support::{LEAKHOUND, can_probe};
 
 fn examples() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples")

@@ -6,7 +6,6 @@
 
 mod call_tree;
 mod encode;
-pub(crate) mod origin;
 mod page;
 mod survival;
 

@@ -8,6 +8,7 @@ pub mod folded;
 pub mod function_name;
 pub mod html;
 pub mod memleak;
+pub mod origin;
 pub mod plumbing;
 pub mod pprof;
 pub mod recording;

@@ -1,6 +1,6 @@
 //! Whose code a frame is: the reader of a stack looks for the first line of the program itself.
 
-use crate::{function_name::qualified, plumbing::is_library_source, recording::Mode};
+use crate::{analysis::Frame, function_name::qualified, plumbing::is_library_source, recording::Mode};
 
 /// Whose code a frame is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -144,6 +144,20 @@ pub(crate) fn is_entry_of_rust(function: &str, source: Option<&str>, callee: Opt
     function == "main"
         && source.is_none()
         && callee.is_some_and(|callee| callee.starts_with("std::rt::lang_start"))
+}
+
+/// Which frames of a stack, innermost first, are the program's own. The first of them names the stack: nobody goes looking for a
+/// leak in `strdup`, or for growth in `memset`. In a stack of the kernel it is all but the ways into it.
+pub fn own(frames: &[Frame]) -> Vec<bool> {
+    let in_kernel = frames.iter().any(|frame| frame.module == "[kernel]");
+    let mode = if in_kernel { Mode::Kernel } else { Mode::Heap };
+    let callees = std::iter::once(None).chain(frames.iter().map(|frame| Some(frame.function.as_str())));
+    let is_own = |(frame, callee): (&Frame, Option<&str>)| {
+        let source = frame.file.as_deref();
+        !is_entry_of_rust(&frame.function, source, callee)
+            && of(&frame.function, source, &frame.module, mode, false) == Origin::Application
+    };
+    frames.iter().zip(callees).map(is_own).collect()
 }
 
 #[cfg(test)]

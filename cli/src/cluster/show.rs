@@ -21,7 +21,8 @@ use crate::{
     destination::Destination,
     human,
     outputs::terminal_width,
-    table::{stack_lines, title, visible},
+    stack::stack_lines,
+    table::{title, visible},
 };
 
 pub(super) async fn show(access: &Access, asked: &Show) -> Result<Outcome> {

@@ -2,13 +2,12 @@
 //! that applies decides. None may say more than the recording can bear.
 
 use crate::{
-    amount,
-    html::origin::{self, Origin},
+    amount, origin,
     recording::{EventKind, Mode, Recording, Source},
 };
 
 use super::{
-    Class, Finding, Frame, TimelinePoint, Totals, Verdict, VerdictName, classify, confidence::Doubts, limit,
+    Class, Finding, TimelinePoint, Totals, Verdict, VerdictName, classify, confidence::Doubts, limit,
     observation::Observation, reconcile::Reconciliation, retention, trend::Slope, turnover::Turnover,
 };
 
@@ -153,7 +152,7 @@ fn leak(case: &Case<'_>) -> Option<Opinion> {
         10..20 => 90,
         _ => 95,
     };
-    let mut reasons = accuse(case, ("loses", "lose"), "memory steadily", &leaks);
+    let mut reasons = accuse(("loses", "lose"), "memory steadily", &leaks);
     let Some(small) = beside_the_rest(case, &leaks) else {
         return Some((VerdictName::LeakLikely, confidence, reasons));
     };
@@ -183,15 +182,15 @@ fn strong_suspicion(case: &Case<'_>) -> Option<Opinion> {
     let enough =
         case.recording.snapshots.len() >= ENOUGH_SNAPSHOTS && case.recording.header.mode == Mode::Heap;
     enough.then(|| {
-        (VerdictName::LeakLikely, 70, accuse(case, ("grew", "grew"), "in nearly every snapshot", &suspects))
+        (VerdictName::LeakLikely, 70, accuse(("grew", "grew"), "in nearly every snapshot", &suspects))
     })
 }
 
 /// Who does it, how fast, and why we think so. `verb` is that of one stack and that of several.
-fn accuse(case: &Case<'_>, verb: (&str, &str), how: &str, findings: &[&Finding]) -> Vec<String> {
+fn accuse(verb: (&str, &str), how: &str, findings: &[&Finding]) -> Vec<String> {
     let Some(first) = findings.first() else { return Vec::new() };
     let rate: f64 = findings.iter().map(|finding| finding.growth_bytes_per_hour).sum::<f64>() / 3600.0;
-    let name = name(case.recording.header.mode, first);
+    let name = name(first);
     let rate = if rate > 0.0 { format!(", {}", amount::rate(rate)) } else { String::new() };
     let who = match findings.len() {
         1 => format!("1 stack {} {how}{rate}: {name}.", verb.0),
@@ -201,11 +200,9 @@ fn accuse(case: &Case<'_>, verb: (&str, &str), how: &str, findings: &[&Finding])
 }
 
 /// The innermost function of the program itself, with its place: nobody goes looking for a leak in strdup.
-fn name(mode: Mode, finding: &Finding) -> String {
-    let own = |frame: &&Frame| {
-        origin::of(&frame.function, frame.file.as_deref(), &frame.module, mode, false) == Origin::Application
-    };
-    match finding.frames.iter().find(own).or_else(|| finding.frames.first()) {
+fn name(finding: &Finding) -> String {
+    let title = origin::own(&finding.frames).iter().position(|own| *own).unwrap_or(0);
+    match finding.frames.get(title) {
         Some(frame) => match (&frame.file, frame.line) {
             (Some(file), Some(line)) => {
                 format!("{} ({}:{line})", frame.function, file.rsplit('/').next().unwrap_or(file))
@@ -279,8 +276,8 @@ fn unexplained(case: &Case<'_>) -> Option<Opinion> {
     if let Some(first) = growing.first() {
         let confidence = if first.class == Class::Suspected { 60 } else { 50 };
         let reasons = match case.recording.header.mode {
-            Mode::Growth => accuse(case, ("makes", "make"), "the program larger", &growing),
-            _ => accuse(case, ("grows", "grow"), "without a clear pattern", &growing),
+            Mode::Growth => accuse(("makes", "make"), "the program larger", &growing),
+            _ => accuse(("grows", "grow"), "without a clear pattern", &growing),
         };
         return Some((VerdictName::GrowthUnexplained, confidence, reasons));
     }

@@ -11,9 +11,10 @@ use std::{
 
 use foldhash::fast::RandomState;
 
-use crate::recording::{Frame, Mode, Module, Stack};
-
-use super::origin::{self, Origin};
+use crate::{
+    origin::{self, Origin},
+    recording::{Frame, Mode, Module, Stack},
+};
 
 /// Symbols longer than this are cut in the middle: no reader wants more, and a hostile one could be megabytes.
 const LONGEST_SYMBOL: usize = 4096;

@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use crate::{
     analysis::{Analysis, Block, Class, Finding, Overhead, Target, Totals, Verdict},
+    origin::Origin,
     recording::{
         Allocator, Event, EventKind, History, Host, Mode, Recording, Settings, Source, Stack, StackCounters,
     },
@@ -14,7 +15,6 @@ use crate::{
 use super::{
     call_tree::CallTree,
     encode::{Columns, Facts, index, int, scaled},
-    origin::Origin,
     survival,
 };
 
