@@ -1,5 +1,6 @@
 # Runs in the guest, in the host's files. `plan` was put in front of it: which programs, and which of their tests.
 export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root CI=1 LEAKHOUND_EVERY_RUNG=no RUST_BACKTRACE=0
+echo # whatever the firmware left on this line
 echo "kernels: kernel $(uname -r)"
 "$leakhound" doctor | sed 's/^/kernels: doctor /'
 # Debian's kernels have them: the test of frees in bulk must not pass for want of them.

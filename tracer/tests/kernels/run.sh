@@ -97,16 +97,15 @@ for suite in $release $release-backports; do
     echo "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] http://deb.debian.org/debian $suite main"
 done >"$work/sources.list"
 apt get update
-{
-    sed '/^## /,$d' "$report"
-} >"$work/report.md"
+rm -f "$work/sections.md"
 for suite in $release $release-backports; do
     kernel=$(fetch "$suite")
     initramfs "$kernel"
     say "booting ${kernel##*/}"
     boot "$kernel"
-    section "$kernel" >>"$work/report.md"
+    section "$kernel" >>"$work/sections.md"
 done
+{ sed '/^## /,$d' "$report" && cat "$work/sections.md"; } | cat -s >"$work/report.md"
 cp "$work/report.md" "$report"
 say "see $report"
 ! grep -E '\| (FAILED|failed to run|over time) \||did not get|^  no +kprobes' "$report" >&2
