@@ -1,4 +1,5 @@
-//! Whoever reads a reason in a status finds it in docs/troubleshooting.md, with what to do about it.
+//! The documentation holds what it promises: whoever reads a reason in a status finds it in docs/troubleshooting.md, with what to
+//! do about it, and links lead somewhere.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 use std::{
@@ -74,4 +75,52 @@ fn every_reason_has_a_row_in_the_troubleshooting_guide() {
         absent.is_empty(),
         "docs/troubleshooting.md says nothing of {absent:?}: add a row with the remedy"
     );
+}
+
+/// The files of the documentation, from the workspace's root.
+fn pages() -> Vec<String> {
+    let of = |folder: &str| {
+        let entries = fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(folder)).unwrap();
+        let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+        let pages = names.filter(|name| name.ends_with(".md")).map(|name| format!("{folder}{name}"));
+        pages.collect::<Vec<_>>()
+    };
+    [of(""), of("docs/")].concat()
+}
+
+/// Without blocks of code, in which neither links nor headings are meant.
+fn prose(page: &str) -> String {
+    read(page).split("```").step_by(2).collect()
+}
+
+/// The anchor that a heading gets.
+fn anchor(heading: &str) -> String {
+    let kept = heading.trim().to_lowercase();
+    let kept = kept.chars().filter(|c| c.is_alphanumeric() || matches!(c, ' ' | '-' | '_'));
+    kept.map(|c| if c == ' ' { '-' } else { c }).collect()
+}
+
+#[test]
+fn links_lead_to_files_and_headings_that_exist() {
+    let mut checked = 0;
+    for page in pages() {
+        let folder = Path::new(&page).parent().unwrap();
+        for link in prose(&page).split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
+            if link.contains("://") {
+                continue;
+            }
+            checked += 1;
+            let (file, heading) = link.split_once('#').unwrap_or((link, ""));
+            let target = if file.is_empty() { page.clone() } else { folder.join(file).display().to_string() };
+            let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(&target);
+            assert!(path.exists(), "{page} links to {link}, which is not there");
+            let found = heading.is_empty()
+                || prose(&target)
+                    .lines()
+                    .filter(|line| line.starts_with('#'))
+                    .any(|line| anchor(line.trim_start_matches('#')) == heading);
+            assert!(found, "{page} links to {link}, and there is no such heading");
+        }
+    }
+    assert!(checked > 30, "only {checked} links were found: they are not read rightly");
 }
