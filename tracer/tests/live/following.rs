@@ -36,6 +36,26 @@ fn a_library_loaded_later_is_walked_and_probed() {
 }
 
 #[test]
+fn an_allocator_loaded_and_unloaded_all_the_time_does_no_harm() {
+    if !can_probe() {
+        return;
+    }
+    let library = compile("cc", "arena.c", "libarena.so", &["-g", "-O2", "-shared", "-fPIC", "-fno-builtin"]);
+    let program = compile("cc", "reloader.c", "reloader", &["-g", "-O2", "-ldl"]);
+    let counted = tempfile::NamedTempFile::new().unwrap();
+    let words = command(&program, &[library.to_str().unwrap(), "6", counted.path().to_str().unwrap()]);
+    let recording = watch_command(&words, &short(Duration::from_secs(60))).unwrap();
+    assert_eq!(end(&recording).reason, "targetExited");
+    let rounds: u64 = fs::read_to_string(counted.path()).unwrap().parse().expect("it ended as it should");
+    // its own blocks are all there
+    let kept = through(&recording, "keep_between");
+    assert_eq!((kept.live_count, kept.live_bytes), (rounds, rounds * 93), "{rounds} rounds: {kept:?}");
+    // the library's are seen once it was there at a look, and its unloading leaves none behind
+    let used = through(&recording, "use");
+    assert!(used.allocated_count > 0 && used.live_count == 0, "{rounds} rounds: {used:?}");
+}
+
+#[test]
 fn a_replaced_program_is_followed_and_its_blocks_forgotten() {
     if !can_probe() {
         return;
