@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR BSD-3-Clause) */
-/* What the kernel side and the tracer agree on. `src/abi.rs` says the same in Rust; a test compares the two through BTF. */
+/* What the kernel side and the tracer agree on. `src/abi/` says the same in Rust; a test compares the two through BTF. */
 #ifndef LEAKHOUND_ABI_H
 #define LEAKHOUND_ABI_H
 

@@ -5,14 +5,9 @@
 #include <bpf/bpf_helpers.h>
 #include <bpf/bpf_core_read.h>
 #include "abi.h"
+#include "namespace.bpf.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
-
-/* The tracer knows processes by their number in its own pid namespace. */
-const volatile __u32 pid_namespace = 0;	/* inode number of that; 0: it is the initial one */
-
-/* MAX_PID_NS_LEVEL */
-#define PID_LEVELS 32
 
 /* Followed processes, by number. */
 struct {
@@ -34,22 +29,6 @@ struct {
 	__type(key, __u32);
 	__type(value, __u64);
 } forks SEC(".maps");
-
-/* A process's number in the tracer's pid namespace; 0 when it has none there. */
-static __always_inline __u32 number_of(struct task_struct *task)
-{
-	struct pid *pid = BPF_CORE_READ(task, group_leader, thread_pid);
-	__u32 level = BPF_CORE_READ(pid, level);
-	struct upid *numbers = (struct upid *)((char *)pid + bpf_core_field_offset(struct pid, numbers));
-	__u32 size = bpf_core_type_size(struct upid);
-
-	for (__u32 i = 0; i < PID_LEVELS && i <= level; i++) {
-		struct upid *one = (struct upid *)((char *)numbers + i * size);
-		if (!pid_namespace || BPF_CORE_READ(one, ns, ns.inum) == pid_namespace)
-			return BPF_CORE_READ(one, nr);
-	}
-	return 0;
-}
 
 static __always_inline void tell(__u32 what, __u32 number)
 {

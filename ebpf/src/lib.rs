@@ -9,11 +9,12 @@
 //!   unwind.bpf.h    walks a user stack without frame pointers
 //!   counters.bpf.h  live blocks, and counters by stack and cohort
 //!   insert.bpf.h    takes in and out what the kernel's allocators gave out
+//!   namespace.bpf.h numbers of processes in the tracer's pid namespace
 //!   target.bpf.h    which of the followed processes is running
 //!   effort.bpf.h    how often programs run and for how long
 //!   ration.bpf.h    how much may be followed until user space looks again
 //!   ledger.bpf.h    counts what was lost and why
-//!   abi.h           = src/abi.rs
+//!   abi.h            = src/abi/
 //! ```
 
 pub mod abi;
