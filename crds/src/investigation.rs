@@ -60,7 +60,12 @@ const LONGEST_CHOSEN_INTERVAL: Duration = Duration::from_secs(60);
     )
 )]
 #[serde(rename_all = "camelCase")]
-#[x_kube(validation = rules::three_snapshots(), validation = rules::fixed_interval())]
+#[x_kube(
+    validation = rules::three_snapshots(),
+    validation = rules::fixed_interval(),
+    validation = rules::heap_alone("allocator", "self.allocator.type == 'Auto' && !has(self.allocator.library)"),
+    validation = rules::heap_alone("sampling", "self.sampling.policy != 'ByteInterval'")
+)]
 pub struct LeakInvestigationSpec {
     /// The container to watch, in the namespace of this object. Cannot be changed.
     #[x_kube(validation = rules::fixed("target"))]
@@ -97,8 +102,7 @@ pub struct LeakInvestigationSpec {
     #[schemars(range(min = 0, max = 86_400))]
     #[x_kube(validation = rules::fixed("startingDeadlineSeconds"))]
     pub starting_deadline_seconds: i64,
-    /// Which allocator the program uses. Default: every one that is found. This version's agents take nothing else, and
-    /// say so. Cannot be changed.
+    /// Which allocator of the program is watched, with mode Heap. Default: every one that is found. Cannot be changed.
     #[serde(default)]
     #[x_kube(validation = rules::fixed("allocator"))]
     pub allocator: Allocator,

@@ -88,3 +88,10 @@ pub(crate) fn fixed_interval() -> Rule {
     .message("snapshotInterval cannot be changed: create another LeakInvestigation")
     .field_path(".snapshotInterval")
 }
+
+/// A wish about the probes in a program, which only heap mode has; `unset` says that it is not made.
+pub(crate) fn heap_alone(field: &str, unset: &str) -> Rule {
+    Rule::new(format!("self.mode == 'Heap' || {unset}"))
+        .message(format!("{field} is about probes in a program: leave it out, or use mode Heap").as_str())
+        .field_path(format!(".{field}"))
+}

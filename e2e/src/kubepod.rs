@@ -64,6 +64,24 @@ impl Pod {
     /// # Errors
     /// When the program cannot be started, or the limit cannot be set.
     pub fn run_limited(&mut self, program: &Path, arguments: &[&str], limit: Option<u64>) -> Result<String> {
+        self.run_with(program, arguments, &[], limit)
+    }
+
+    /// The same with a library loaded before all others.
+    ///
+    /// # Errors
+    /// When the program cannot be started.
+    pub fn run_preloading(&mut self, library: &Path, program: &Path, arguments: &[&str]) -> Result<String> {
+        self.run_with(program, arguments, &[("LD_PRELOAD", library)], None)
+    }
+
+    fn run_with(
+        &mut self,
+        program: &Path,
+        arguments: &[&str],
+        environment: &[(&str, &Path)],
+        limit: Option<u64>,
+    ) -> Result<String> {
         let id = format!("{}{}", Uuid::new_v4().simple(), Uuid::new_v4().simple());
         let folder = self.groups.first().context("a pod has a group")?.join(&id);
         fs::create_dir(&folder)?;
@@ -77,6 +95,7 @@ impl Pod {
             .arg(&folder)
             .arg(program)
             .args(arguments)
+            .envs(environment.iter().copied())
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::null())

@@ -59,7 +59,9 @@ pub(crate) fn of_sandbox(sandbox: Sandbox) -> Outcome {
 /// What an error of the tracer means for the probe.
 pub(crate) fn of_tracer(error: &InvestigationError) -> Outcome {
     let reason = match error {
-        InvestigationError::NoAllocator { .. } => ProbeReason::AllocatorNotFound,
+        InvestigationError::NoAllocator { .. } | InvestigationError::OtherAllocators { .. } => {
+            ProbeReason::AllocatorNotFound
+        }
         InvestigationError::Seccomp { .. } | InvestigationError::Obstacle(_) => {
             ProbeReason::UnsupportedKernel
         }
@@ -69,7 +71,17 @@ pub(crate) fn of_tracer(error: &InvestigationError) -> Outcome {
         }
         _ => ProbeReason::AgentError,
     };
-    Outcome::now(reason, error.to_string())
+    let message = match error {
+        InvestigationError::NoAllocator { looked_at } => format!(
+            "no known allocator in {looked_at}: give allocator {{type: Custom, symbolPrefix: ...}} for one with names of its \
+             own, or use mode Growth, which watches the program's memory grow from outside"
+        ),
+        InvestigationError::OtherAllocators { .. } => {
+            format!("{error}: correct spec.allocator, or leave it out to watch every one that is found")
+        }
+        _ => error.to_string(),
+    };
+    Outcome::now(reason, message)
 }
 
 /// That all of the time was watched, in so many stretches.
@@ -106,7 +118,6 @@ mod tests {
         );
         assert_eq!(of_sandbox(Sandbox::GVisor).reason(), ProbeReason::UnsupportedRuntime);
         for (error, reason) in [
-            (InvestigationError::NoAllocator { looked_at: "/app".into() }, ProbeReason::AllocatorNotFound),
             (InvestigationError::Obstacle("no BTF".into()), ProbeReason::UnsupportedKernel),
             (InvestigationError::Gone, ProbeReason::TargetGone),
             (InvestigationError::Locate(LocateError::Gone), ProbeReason::TargetGone),
@@ -115,6 +126,21 @@ mod tests {
             let outcome = of_tracer(&error);
             assert_eq!((outcome.reason(), outcome.message), (reason, error.to_string()));
         }
+    }
+
+    #[test]
+    fn an_allocator_that_is_not_there_says_which_field_to_change() {
+        let none = of_tracer(&InvestigationError::NoAllocator { looked_at: "/app".into() });
+        let other =
+            InvestigationError::OtherAllocators { wanted: "musl".into(), there: "glibc in /libc.so".into() };
+        let other = of_tracer(&other);
+        for outcome in [&none, &other] {
+            assert_eq!(outcome.reason(), ProbeReason::AllocatorNotFound);
+        }
+        assert!(none.message.contains("in /app: give allocator") && none.message.contains("mode Growth"));
+        assert!(other.message.ends_with(
+            "has glibc in /libc.so: correct spec.allocator, or leave it out to watch every one that is found"
+        ));
     }
 
     #[test]

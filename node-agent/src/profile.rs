@@ -14,6 +14,7 @@ use leakhound_crds::{
 };
 use leakhound_report::recording;
 use leakhound_tracer::{
+    allocator::{Wanted, Which},
     budget::{Budget, BudgetError},
     locate::{Choice, Group},
     sampling::Period,
@@ -31,9 +32,9 @@ const FEWEST_BLOCKS: u64 = 10_000;
 /// A wish that cannot be granted.
 #[derive(Debug, Clone, PartialEq, Error)]
 pub(crate) enum Refusal {
-    /// Not in this version.
-    #[error("the agent finds allocators by itself and cannot be held to one: use allocator type Auto")]
-    Allocator,
+    /// Stored before the server's rules.
+    #[error("allocator type Custom needs allocator.symbolPrefix, such as my_ for my_malloc and my_free")]
+    Prefix,
     /// Finer or coarser than any sample.
     #[error("sampling.bytesPerSample cannot be used: choose 1Ki to 1Gi, of which powers of two are exact")]
     Sampling,
@@ -54,9 +55,6 @@ pub(crate) enum Refusal {
 /// How to watch, `left` being the part of the duration that was not watched yet.
 pub(crate) fn settings(spec: &LeakProbeSpec, left: Duration) -> Result<Settings, Refusal> {
     let profile = &spec.profile;
-    if profile.allocator.type_ != AllocatorType::Auto || profile.allocator.library.is_some() {
-        return Err(Refusal::Allocator);
-    }
     let interval = duration::parse(&profile.snapshot_interval)?.max(Duration::from_secs(1));
     Ok(Settings {
         mode: match spec.mode {
@@ -66,6 +64,7 @@ pub(crate) fn settings(spec: &LeakProbeSpec, left: Duration) -> Result<Settings,
         },
         duration: left,
         interval: interval.min(left),
+        allocator: allocator(&profile.allocator)?,
         sample: match profile.sampling.policy {
             SamplingPolicy::All | SamplingPolicy::Adaptive => None,
             SamplingPolicy::ByteInterval => {
@@ -165,7 +164,9 @@ mod tests {
             change(&mut probe.spec);
             settings(&probe.spec, MINUTE).unwrap_err().to_string()
         };
-        assert!(refused(|spec| spec.profile.allocator.type_ = AllocatorType::Custom).contains("Auto"));
+        assert!(
+            refused(|spec| spec.profile.allocator.type_ = AllocatorType::Custom).contains("symbolPrefix")
+        );
         fn sample(spec: &mut LeakProbeSpec, size: &str) {
             spec.profile.sampling.policy = SamplingPolicy::ByteInterval;
             spec.profile.sampling.bytes_per_sample = size.into();

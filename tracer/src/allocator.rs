@@ -5,6 +5,7 @@
 //! another are told apart in the kernel, by time and thread, so they need no knowledge here.
 
 mod table;
+mod wanted;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -18,7 +19,8 @@ use object::{
 use thiserror::Error;
 
 pub use table::hook_name;
-use table::{HOOKS, Names};
+use table::{HOOKS, Names, PREFIXED};
+pub use wanted::{Wanted, Which};
 
 use crate::placement::place;
 
@@ -48,7 +50,8 @@ pub struct HookSite {
 /// One allocator in a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AllocatorSites {
-    /// `glibc`, `musl`, `jemalloc`, `mimalloc`, `tcmalloc`, or `unknown` for plain malloc symbols of another.
+    /// `glibc`, `musl`, `jemalloc`, `mimalloc`, `tcmalloc`, `unknown` for plain malloc symbols of another, or `prefixed` for
+    /// names that the user told.
     pub family: &'static str,
     /// Names of the probed functions.
     pub functions: Vec<String>,
@@ -74,11 +77,12 @@ struct Definition {
 }
 
 /// The allocators in a file. `debug` is a separate debug file of the same program: the only place where a stripped static
-/// program still has its names.
+/// program still has its names. `prefix` makes an allocator of functions that are named like C's behind it.
 pub fn find<'a, R: ReadRef<'a>>(
     path: &str,
     data: R,
     debug: Option<R>,
+    prefix: Option<&str>,
 ) -> Result<Vec<AllocatorSites>, AllocatorError> {
     let error = |source| AllocatorError { path: path.to_owned(), source };
     // Until it has handed over to libc's, the dynamic loader uses a malloc of its own, for itself alone.
@@ -86,7 +90,7 @@ pub fn find<'a, R: ReadRef<'a>>(
         return Ok(Vec::new());
     }
     let elf: Elf<'a, R> = ElfFile::parse(data).map_err(error)?;
-    let mut seen = Seen::default();
+    let mut seen = Seen { prefix, ..Seen::default() };
     seen.read(elf.dynamic_symbols());
     seen.read(elf.symbols());
     if let Some(debug) = debug {
@@ -98,10 +102,11 @@ pub fn find<'a, R: ReadRef<'a>>(
 
     let mut found: BTreeMap<&'static str, AllocatorSites> = BTreeMap::new();
     let mut places = BTreeSet::new();
-    // of aliases, the best-known name wins
-    seen.definitions.sort_by_key(|definition| definition.hook);
+    // of aliases, the name that was asked for wins, then the best known
+    seen.definitions.sort_by_key(|definition| (definition.names != Names::Prefixed, definition.hook));
     for definition in &seen.definitions {
         let family = match definition.names {
+            Names::Prefixed => PREFIXED,
             Names::Standard => plain,
             Names::Jemalloc => "jemalloc",
             Names::Mimalloc => "mimalloc",
@@ -127,7 +132,8 @@ pub fn find<'a, R: ReadRef<'a>>(
 
 /// What the symbol tables say.
 #[derive(Debug, Default)]
-struct Seen {
+struct Seen<'a> {
+    prefix: Option<&'a str>,
     definitions: Vec<Definition>,
     markers: BTreeSet<&'static str>,
 }
@@ -146,7 +152,7 @@ const MARKERS: [(&str, &str); 10] = [
     ("__dls2b", "musl"),
 ];
 
-impl Seen {
+impl Seen<'_> {
     fn read<'data>(&mut self, symbols: impl Iterator<Item: ObjectSymbol<'data> + ElfType>) {
         for symbol in symbols.take(MOST_SYMBOLS) {
             // an IFUNC's address is that of its resolver
@@ -157,7 +163,7 @@ impl Seen {
             if let Some((marker, _)) = MARKERS.iter().find(|(marker, _)| *marker == name) {
                 self.markers.insert(marker);
             }
-            if let Some((hook, names)) = table::find(name) {
+            if let Some((hook, names)) = table::find(name, self.prefix) {
                 let (address, size, symbol) = (symbol.address(), symbol.size(), name.to_owned());
                 self.definitions.push(Definition { address, size, hook, names, symbol });
             }

@@ -106,6 +106,14 @@ pub enum InvestigationError {
         /// The files.
         looked_at: String,
     },
+    /// Not the allocator that was asked for.
+    #[error("the program has no {wanted}; of allocators it has {there}")]
+    OtherAllocators {
+        /// What was asked for.
+        wanted: String,
+        /// What there is.
+        there: String,
+    },
     /// A seccomp filter on a kernel whose return probes make system calls in the target.
     #[error(
         "process {pid} runs under a seccomp filter, and kernel {kernel} gets such programs killed by return probes (tried on a process of our own): use a kernel before 6.11 or from 6.14 on"

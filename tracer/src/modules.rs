@@ -6,7 +6,7 @@ use leakhound_report::recording;
 use tracing::debug;
 
 use crate::{
-    allocator::{self, AllocatorSites},
+    allocator::{self, AllocatorSites, Wanted},
     attachment::FileSites,
     causes::with_causes,
     image::{Identity, Image},
@@ -23,8 +23,10 @@ pub struct Module {
     pub image: Image,
     /// Its separate debug file, if there is one.
     pub debug: Option<DebugFile>,
-    /// Allocators found inside.
+    /// Allocators found inside that are wanted.
     pub allocators: Vec<AllocatorSites>,
+    /// Families of those that are not.
+    pub unwanted: Vec<&'static str>,
     table: Table,
 }
 
@@ -57,6 +59,7 @@ pub struct Modules {
     /// `None`: tried, and not usable.
     by_file: HashMap<FileKey, Option<u32>>,
     debug_folders: Vec<PathBuf>,
+    wanted: Wanted,
     /// What could not be used.
     pub losses: Losses,
 }
@@ -71,9 +74,9 @@ struct FileKey {
 }
 
 impl Modules {
-    /// None yet. Debug files are looked for in these folders too.
-    pub fn new(debug_folders: Vec<PathBuf>) -> Self {
-        Self { list: Vec::new(), by_file: HashMap::new(), debug_folders, losses: Losses::default() }
+    /// None yet. Debug files are looked for in these folders too; of the allocators in them these are wanted.
+    pub fn new(debug_folders: Vec<PathBuf>, wanted: Wanted) -> Self {
+        Self { list: Vec::new(), by_file: HashMap::new(), debug_folders, wanted, losses: Losses::default() }
     }
 
     /// The module of an executable mapping, opened at its first sight; `None` for what is no file, and what cannot be used.
@@ -101,7 +104,10 @@ impl Modules {
         };
         self.losses.matched_by_inode += u64::from(image.identity == Identity::Inode);
         let debug = debug_file::find(&image, Some(process), &self.debug_folders);
-        let allocators = self.search(&image, debug.as_ref());
+        let found = self.search(&image, debug.as_ref());
+        let (allocators, others): (Vec<_>, Vec<_>) =
+            found.into_iter().partition(|one| self.wanted.takes(&image.path, one));
+        let unwanted = others.iter().map(|one| one.family).collect();
         let table = match unwind::compile(&image.data()) {
             Ok(table) => Table::Compiled(table),
             Err(error) => {
@@ -111,18 +117,20 @@ impl Modules {
             }
         };
         let number = u32::try_from(self.list.len()).ok()?;
-        self.list.push(Module { image, debug, allocators, table });
+        self.list.push(Module { image, debug, allocators, unwanted, table });
         Some(number)
     }
 
     fn search(&mut self, image: &Image, debug: Option<&DebugFile>) -> Vec<AllocatorSites> {
         let data = image.data();
         let debug_data = debug.map(|debug| debug.image.data());
-        allocator::find(&image.path, &data, debug_data.as_ref()).unwrap_or_else(|error| {
-            debug!(error = with_causes(&error), "a file is not searched for allocators");
-            self.losses.unsearched += 1;
-            Vec::new()
-        })
+        allocator::find(&image.path, &data, debug_data.as_ref(), self.wanted.prefix()).unwrap_or_else(
+            |error| {
+                debug!(error = with_causes(&error), "a file is not searched for allocators");
+                self.losses.unsearched += 1;
+                Vec::new()
+            },
+        )
     }
 
     /// The module with this number.

@@ -4,7 +4,7 @@ use std::{path::PathBuf, time::Duration};
 
 use leakhound_report::recording::Mode;
 
-use crate::{budget::Budget, rung::Rung, sampling::Period};
+use crate::{allocator::Wanted, budget::Budget, rung::Rung, sampling::Period};
 
 /// Stretches of time by which blocks are told apart; 32 draw a survival curve and keep the counters few.
 pub const COHORTS: u32 = 32;
@@ -49,6 +49,8 @@ pub struct Settings {
     pub duration: Duration,
     /// Time between snapshots.
     pub interval: Duration,
+    /// Which of the target's allocators to probe in heap mode.
+    pub allocator: Wanted,
     /// Allocations smaller than this are not followed, bytes; 0 follows all.
     pub min_size: u64,
     /// Follow a sample of the allocations; `None` follows every one.
@@ -73,6 +75,7 @@ impl Default for Settings {
             mode: Mode::Heap,
             duration: Duration::from_mins(1),
             interval: Duration::from_secs(3),
+            allocator: Wanted::default(),
             min_size: 0,
             sample: None,
             budget: None,

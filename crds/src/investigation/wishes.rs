@@ -50,20 +50,22 @@ pub enum ProcessPolicy {
     Init,
 }
 
-/// Which functions allocate and free.
+/// Which functions of the program are watched in mode Heap.
 #[derive(KubeSchema, Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 #[x_kube(validation = Rule::new("(self.type == 'Custom') == has(self.symbolPrefix)")
     .message("symbolPrefix is required with type Custom and not allowed with any other"))]
 pub struct Allocator {
-    /// The allocator; Auto finds those that the program uses. Default Auto.
+    /// The allocator; Auto finds those that the program uses, and Custom is one with names of its own. Go, Java and .NET do
+    /// without: use mode Growth. Default Auto.
     #[serde(default, rename = "type")]
     pub type_: AllocatorType,
-    /// With type Custom: what stands before malloc, free and the others, such as je_.
+    /// With type Custom: what stands before malloc, free and the others, such as my_ for my_malloc and my_free.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 64), regex(pattern = r"^[A-Za-z_][A-Za-z0-9_]*$"))]
     pub symbol_prefix: Option<String>,
-    /// Name of the library file that holds the allocator, such as libjemalloc.so.2. Default: every mapped file.
+    /// Name of the file that holds the allocator, a library such as libjemalloc.so.2 or the program itself. Default: every
+    /// mapped file.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 255), regex(pattern = r"^[^/]+$"))]
     pub library: Option<String>,
@@ -80,7 +82,6 @@ pub enum AllocatorType {
     Jemalloc,
     Tcmalloc,
     Mimalloc,
-    Go,
     Custom,
 }
 

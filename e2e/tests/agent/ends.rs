@@ -146,13 +146,6 @@ async fn what_cannot_be_watched_says_why_and_what_to_do() -> Result<()> {
     for (wanted, container, reason, message, changes) in [
         (&other, &container, "ContainerMismatch", "is not in pod", json!({})),
         (&pod, &gone, "TargetGone", "no cgroup of this node holds", json!({})),
-        (
-            &pod,
-            &container,
-            "AgentError",
-            "use allocator type Auto",
-            json!({ "profile": { "allocator": { "type": "Jemalloc" } } }),
-        ),
     ] {
         let name = stage.order(wanted, container, 10, changes).await?;
         let ended = stage.ended(&name).await?;

@@ -5,6 +5,7 @@ mod program;
 mod receiver;
 mod stage;
 
+mod allocators;
 mod clock;
 mod containers;
 mod ends;

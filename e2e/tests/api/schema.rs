@@ -206,6 +206,18 @@ async fn mistakes_about_all_else_are_explained() {
             json!({ "allocator": { "library": "/usr/lib/libjemalloc.so" } }),
             "spec.allocator.library in body should match '^[^/]+$'",
         ),
+        (
+            json!({ "allocator": { "type": "Go" } }),
+            r#"spec.allocator.type: Unsupported value: "Go": supported values: "Auto", "Glibc", "Musl", "Jemalloc", "Tcmalloc", "Mimalloc", "Custom""#,
+        ),
+        (
+            json!({ "mode": "Growth", "allocator": { "type": "Musl" } }),
+            "spec.allocator: Invalid value: allocator is about probes in a program: leave it out, or use mode Heap",
+        ),
+        (
+            json!({ "mode": "Growth", "sampling": { "policy": "ByteInterval" } }),
+            "spec.sampling: Invalid value: sampling is about probes in a program: leave it out, or use mode Heap",
+        ),
         (json!({ "sampling": { "bytesPerSample": 100 } }), SAMPLE),
         (json!({ "sampling": { "bytesPerSample": "10" } }), SAMPLE),
         (json!({ "sampling": { "bytesPerSample": "512KB" } }), SAMPLE),

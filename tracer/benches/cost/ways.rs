@@ -14,6 +14,7 @@ use std::{
 use leakhound_ebpf::{PROBE, abi::ProcessNumber};
 use leakhound_report::recording::{End, Record};
 use leakhound_tracer::{
+    allocator::Wanted,
     attachment::ProcessProbes,
     bpf::Object,
     capabilities::Capabilities,
@@ -29,7 +30,7 @@ use crate::program::Bench;
 
 /// Probes at the same places whose programs do nothing: what the traps alone cost.
 pub(crate) fn with_empty(bench: &Bench, rung: Rung) -> f64 {
-    let mut modules = Modules::new(Vec::new());
+    let mut modules = Modules::new(Vec::new(), Wanted::default());
     let number = ProcessNumber::default();
     let mut process = Followed::new(bench.id(), number);
     let numbers = process.remap(&mut modules).unwrap().unwrap();

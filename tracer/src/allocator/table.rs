@@ -17,6 +17,8 @@ pub(super) enum Names {
     Tcmalloc,
     /// C++'s allocation functions, which most libraries build on malloc.
     Cxx,
+    /// C's names behind a prefix that the user told.
+    Prefixed,
 }
 
 /// One function.
@@ -215,15 +217,25 @@ static BY_NAME: LazyLock<HashMap<&'static str, u16>> = LazyLock::new(|| {
 /// Prefixes that builds of jemalloc give to all its functions.
 const JEMALLOC_PREFIXES: [&str; 2] = ["je_", "_rjem_"];
 
-/// The function of this name, and whether its name alone says that it is jemalloc's.
-pub(super) fn find(symbol: &str) -> Option<(u16, Names)> {
+/// Name of the family whose functions the user told.
+pub(super) const PREFIXED: &str = "prefixed";
+
+/// The function of this name, and whose its name alone says that it is.
+pub(super) fn find(symbol: &str, prefix: Option<&str>) -> Option<(u16, Names)> {
+    if let Some(number) = prefix.and_then(|prefix| symbol.strip_prefix(prefix)).and_then(in_c) {
+        return Some((number, Names::Prefixed));
+    }
     if let Some(number) = BY_NAME.get(symbol) {
         return Some((*number, HOOKS.get(usize::from(*number))?.names));
     }
     let bare = JEMALLOC_PREFIXES.iter().find_map(|prefix| symbol.strip_prefix(prefix))?;
-    let number = *BY_NAME.get(bare)?;
-    matches!(HOOKS.get(usize::from(number))?.names, Names::Standard | Names::Jemalloc)
-        .then_some((number, Names::Jemalloc))
+    Some((in_c(bare)?, Names::Jemalloc))
+}
+
+/// A function that goes by one of C's names, or of jemalloc's additions to them.
+fn in_c(name: &str) -> Option<u16> {
+    let number = *BY_NAME.get(name)?;
+    matches!(HOOKS.get(usize::from(number))?.names, Names::Standard | Names::Jemalloc).then_some(number)
 }
 
 /// The name of a function by its number.

@@ -13,7 +13,7 @@ fn library(path: &str) -> Option<Vec<AllocatorSites>> {
         return None;
     }
     let image = Image::open_path(Path::new(path)).unwrap();
-    Some(find(path, &image.data(), None).unwrap())
+    Some(find(path, &image.data(), None, None).unwrap())
 }
 
 fn sites(found: &[AllocatorSites]) -> BTreeMap<String, HookSite> {
@@ -96,22 +96,56 @@ fn a_static_program_is_probed_and_a_stripped_one_through_its_debug_file() {
 
     let [program, stripped] = [program, stripped].map(|path| Image::open_path(&path).unwrap());
     let (data, bare) = (program.data(), stripped.data());
-    let names = sites(&find("program", &data, None).unwrap());
+    let names = sites(&find("program", &data, None, None).unwrap());
     assert!(names.keys().any(|name| name == "malloc" || name == "__libc_malloc"), "{names:?}");
-    assert!(find("stripped", &bare, None).unwrap().is_empty());
-    assert_eq!(sites(&find("stripped", &bare, Some(&data)).unwrap()), names);
+    assert!(find("stripped", &bare, None, None).unwrap().is_empty());
+    assert_eq!(sites(&find("stripped", &bare, Some(&data), None).unwrap()), names);
 }
 
 #[test]
 fn prefixed_jemalloc_names_are_known() {
     for name in ["_rjem_malloc", "je_calloc", "_rjem_sdallocx", "je_mallocx"] {
-        let (hook, names) = table::find(name).unwrap();
+        let (hook, names) = table::find(name, None).unwrap();
         assert_eq!(names, Names::Jemalloc, "{name}");
         assert!(name.ends_with(hook_name(hook)));
     }
     for name in ["_rjem_mi_free", "je__Znwm", "xmalloc", "", "mallocx2"] {
-        assert!(table::find(name).is_none(), "{name}");
+        assert!(table::find(name, None).is_none(), "{name}");
     }
+}
+
+#[test]
+fn names_behind_a_prefix_that_was_told_are_an_allocator() {
+    for (name, bare) in [("pool_malloc", "malloc"), ("pool_free", "free"), ("pool_mallocx", "mallocx")] {
+        let (hook, names) = table::find(name, Some("pool_")).unwrap();
+        assert_eq!((hook_name(hook), names), (bare, Names::Prefixed));
+    }
+    assert_eq!(table::find("je_malloc", Some("je_")).map(|(_, names)| names), Some(Names::Prefixed));
+    for name in ["pool_", "pool_mi_free", "pool__Znwm", "my_pool_malloc"] {
+        assert!(table::find(name, Some("pool_")).is_none(), "{name}");
+    }
+}
+
+#[test]
+fn of_two_names_for_one_function_the_one_that_was_told_is_taken() {
+    let folder = tempfile::tempdir().unwrap();
+    let (source, program) = (folder.path().join("a.c"), folder.path().join("liba.so"));
+    let code = "#include <stddef.h>\nvoid *malloc(size_t n) { return n ? (void *)16 : 0; }\n\
+                void *pool_malloc(size_t n) __attribute__((alias(\"malloc\")));\nvoid pool_free(void *p) {}\n";
+    std::fs::write(&source, code).unwrap();
+    let mut cc = Command::new("cc");
+    cc.args(["-O2", "-fno-builtin", "-shared", "-fPIC", "-o"]).arg(&program).arg(&source);
+    assert!(cc.status().unwrap().success());
+    let image = Image::open_path(&program).unwrap();
+    let functions = |prefix| {
+        let found = find("/liba.so", &image.data(), None, prefix).unwrap();
+        found.into_iter().map(|one| (one.family, one.functions)).collect::<Vec<_>>()
+    };
+    assert_eq!(functions(None), [("unknown", vec!["malloc".to_owned()])]);
+    assert_eq!(
+        functions(Some("pool_")),
+        [("prefixed", vec!["pool_malloc".to_owned(), "pool_free".to_owned()])]
+    );
 }
 
 #[test]
@@ -126,7 +160,7 @@ fn damaged_files_are_errors_or_hold_less() {
                 % if seed % 2 == 0 { 4096 } else { bytes.len() };
             bytes[at] = bytes[at].wrapping_add(u8::try_from((seed * 31 + n) % 256).unwrap() | 1);
         }
-        if let Ok(found) = find("damaged", bytes.as_slice(), None) {
+        if let Ok(found) = find("damaged", bytes.as_slice(), None, None) {
             assert!(found.iter().all(|one| one.sites.len() <= HOOKS.len()));
         }
     }

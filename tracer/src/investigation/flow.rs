@@ -107,7 +107,7 @@ impl<'a> Run<'a> {
         let settings = plan.settings;
         let (ids, more) = target.processes()?;
         let first_look = Reading::take(ids.iter().copied());
-        let mut modules = Modules::new(settings.debug_dirs.clone());
+        let mut modules = Modules::new(settings.debug_dirs.clone(), settings.allocator.clone());
         match (settings.mode, target == Target::Machine) {
             (Mode::Kernel, _) => {}
             (_, true) => return Err(InvestigationError::NoProcesses),

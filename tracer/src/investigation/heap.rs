@@ -8,6 +8,7 @@ use super::{
     watch::{Following, Watch, capacity},
 };
 use crate::{
+    allocator::Wanted,
     attachment::ProcessProbes,
     budget::Costs,
     calibrate::calibrate,
@@ -39,7 +40,7 @@ impl HeapWatch {
         let rung = settings.rung.or_else(|| plan.capabilities.best_rung()).unwrap_or(Rung::PerfEvent);
         let (kernel, filter_proof) = (plan.capabilities.kernel.clone(), FilterProof::new(rung));
         ids.iter().try_for_each(|id| require_survival(*id, &filter_proof, &kernel))?;
-        require_allocator(modules)?;
+        require_allocator(modules, &settings.allocator)?;
         // before the clock of the recording starts
         let traps = calibrate(rung)
             .map_err(|source| InvestigationError::Attach { pid: std::process::id(), source })?;
@@ -143,14 +144,19 @@ fn require_survival(id: ProcessId, proof: &FilterProof, kernel: &str) -> Result<
     }
 }
 
-fn require_allocator(modules: &Modules) -> Result<(), InvestigationError> {
+fn require_allocator(modules: &Modules, wanted: &Wanted) -> Result<(), InvestigationError> {
     if modules.numbers().any(|number| modules.sites(number).is_some()) {
         return Ok(());
     }
-    let looked_at: Vec<&str> = modules
-        .numbers()
-        .filter_map(|number| modules.get(number))
-        .map(|module| &*module.image.path)
+    let all = || modules.numbers().filter_map(|number| modules.get(number));
+    let looked_at: Vec<&str> = all().map(|module| &*module.image.path).collect();
+    let looked_at = looked_at.join(", ");
+    if wanted.is_every() {
+        return Err(InvestigationError::NoAllocator { looked_at });
+    }
+    let others: Vec<String> = all()
+        .flat_map(|module| module.unwanted.iter().map(|family| format!("{family} in {}", module.image.path)))
         .collect();
-    Err(InvestigationError::NoAllocator { looked_at: looked_at.join(", ") })
+    let there = if others.is_empty() { format!("none known in {looked_at}") } else { others.join(", ") };
+    Err(InvestigationError::OtherAllocators { wanted: wanted.to_string(), there })
 }

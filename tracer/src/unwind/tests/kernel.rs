@@ -79,7 +79,7 @@ fn probe(program: &Program) -> (Heap, Vec<crate::rung::Attachment>) {
     let mut attached = Vec::new();
     for module in &modules {
         let Some(path) = module.image.fd_path() else { continue };
-        for found in allocator::find(&module.image.path, &module.image.data(), None).unwrap() {
+        for found in allocator::find(&module.image.path, &module.image.data(), None, None).unwrap() {
             let calls = found.sites.iter().filter(|site| site.shape.operation != Operation::Free);
             let sites: Vec<_> = calls
                 .map(|site| (site.file_offset, site.shape.cookie(site.hook, false, ProcessNumber::default())))
