@@ -34,6 +34,14 @@ pub(crate) fn sample_size() -> Rule {
     .message("bytesPerSample must be between 1Ki and 1Gi, written like 524288 or 512Ki")
 }
 
+/// A size in bytes of at least 32 MiB: what tables of fixed size take, and room for some ten thousand blocks.
+pub(crate) fn map_memory() -> Rule {
+    Rule::new(
+        "type(self) == int ? self >= 33554432 : isQuantity(self) && quantity(self).compareTo(quantity('32Mi')) >= 0",
+    )
+    .message("agentMemory must be at least 32Mi, written like 67108864 or 64Mi")
+}
+
 /// A duration within the given bounds, which the message names.
 pub(crate) fn duration(bounds: &str, message: &str) -> Rule {
     Rule::new(format!("self.{DURATION}{bounds}")).message(message)

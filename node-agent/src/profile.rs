@@ -8,7 +8,7 @@ use leakhound_crds::{
     duration::{self, DurationError},
     investigation::{
         Mode,
-        wishes::{AllocatorType, OnExceeded, ProcessPolicy, SamplingPolicy},
+        wishes::{Allocator, AllocatorType, OnExceeded, ProcessPolicy, SamplingPolicy},
     },
     quantity::QuantityError,
 };
@@ -73,9 +73,41 @@ pub(crate) fn settings(spec: &LeakProbeSpec, left: Duration) -> Result<Settings,
             }
         },
         budget: Some(Budget::new(f64::from(profile.budget.cpu_percent) / 100.0)?),
+        most_events: profile.budget.events_per_second.and_then(|most| u64::try_from(most).ok()),
         capacity: capacity(profile.budget.agent_memory.bytes()?)?,
         ..Settings::default()
     })
+}
+
+/// Which functions are probed.
+fn allocator(wish: &Allocator) -> Result<Wanted, Refusal> {
+    let which = match wish.type_ {
+        AllocatorType::Auto => Which::Every,
+        AllocatorType::Glibc => Which::Family("glibc"),
+        AllocatorType::Musl => Which::Family("musl"),
+        AllocatorType::Jemalloc => Which::Family("jemalloc"),
+        AllocatorType::Tcmalloc => Which::Family("tcmalloc"),
+        AllocatorType::Mimalloc => Which::Family("mimalloc"),
+        AllocatorType::Custom => Which::Prefixed(wish.symbol_prefix.clone().ok_or(Refusal::Prefix)?),
+    };
+    Ok(Wanted { which, library: wish.library.clone() })
+}
+
+/// What to say when watching has ended because it was too dear, with so many events a second at most.
+pub(crate) fn too_dear(spec: &LeakProbeSpec, busiest: f64) -> String {
+    let (excess, cheaper) = match spec.profile.budget.events_per_second {
+        Some(most) if busiest > most as f64 => {
+            (format!("there were {busiest:.0} events a second, more than budget.eventsPerSecond"), "")
+        }
+        _ => {
+            let cheaper = ", follow a sample (sampling.policy ByteInterval)";
+            ("watching cost more than budget.cpuPercent".to_owned(), cheaper)
+        }
+    };
+    match spec.mode {
+        Mode::Heap => format!("{excess}: give it more{cheaper}, or use mode Growth"),
+        Mode::Growth | Mode::Kernel => format!("{excess}: give it more"),
+    }
 }
 
 /// Whether watching is to end, rather than to become coarser, when it costs more than its budget: every allocation is
@@ -147,6 +179,32 @@ mod tests {
         probe.spec.profile.budget.on_exceeded = OnExceeded::Downsample;
         probe.spec.profile.sampling.policy = SamplingPolicy::All;
         assert!(ends_when_too_dear(&probe.spec), "every one or none");
+    }
+
+    #[test]
+    fn an_allocator_can_be_named() {
+        let mut probe = probe();
+        assert!(settings(&probe.spec, MINUTE).unwrap().allocator.is_every());
+        let wish = &mut probe.spec.profile.allocator;
+        (wish.type_, wish.library) = (AllocatorType::Jemalloc, Some("libjemalloc.so.2".to_owned()));
+        let wanted = settings(&probe.spec, MINUTE).unwrap().allocator;
+        assert_eq!(wanted.which, Which::Family("jemalloc"));
+        assert_eq!(wanted.library.as_deref(), Some("libjemalloc.so.2"));
+        let wish = &mut probe.spec.profile.allocator;
+        (wish.type_, wish.symbol_prefix) = (AllocatorType::Custom, Some("my_".to_owned()));
+        assert_eq!(settings(&probe.spec, MINUTE).unwrap().allocator.prefix(), Some("my_"));
+    }
+
+    #[test]
+    fn the_budget_that_was_exceeded_is_named() {
+        let mut probe = probe();
+        assert!(too_dear(&probe.spec, 1e9).contains("budget.cpuPercent"));
+        probe.spec.profile.budget.events_per_second = Some(1000);
+        assert_eq!(settings(&probe.spec, MINUTE).unwrap().most_events, Some(1000));
+        assert!(too_dear(&probe.spec, 999.0).contains("budget.cpuPercent: give it more, follow a sample"));
+        assert!(
+            too_dear(&probe.spec, 1234.5).contains("1234 events a second, more than budget.eventsPerSecond")
+        );
     }
 
     #[test]

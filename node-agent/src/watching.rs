@@ -65,6 +65,8 @@ pub(crate) enum WatchError {
 struct Shared {
     recording: Mutex<Option<Recording>>,
     progress: Mutex<Progress>,
+    /// The highest rate of events so far; growth mode, which may go on without probes, counts none.
+    busiest: Mutex<f64>,
     stop: AtomicBool,
     too_dear: AtomicBool,
 }
@@ -105,6 +107,11 @@ impl Watching {
     /// What watching costs now.
     pub(crate) fn progress(&self) -> Progress {
         *self.shared.progress.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The most calls and frees a second so far.
+    pub(crate) fn busiest(&self) -> f64 {
+        *self.shared.busiest.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Whether it ended, or is about to, because it cost more than its budget.
@@ -160,6 +167,8 @@ fn trace(job: Job, shared: &Shared, mut record: impl FnMut(&Record)) -> Result<(
         },
         progress: &mut |now: &Progress| {
             *shared.progress.lock().unwrap_or_else(PoisonError::into_inner) = *now;
+            let mut busiest = shared.busiest.lock().unwrap_or_else(PoisonError::into_inner);
+            *busiest = busiest.max(now.events_per_second);
         },
         stop: &shared.stop,
     };

@@ -130,11 +130,7 @@ impl Work {
                 }
                 End::Failed(outcome) => return Left::Ended(outcome),
                 End::Stopped => return ended(ProbeReason::StoppedEarly, "stopped"),
-                End::TooDear => {
-                    let message = "watching cost more than budget.cpuPercent: give it more, follow a sample \
-                                   (sampling.policy ByteInterval), or use mode Growth";
-                    return ended(ProbeReason::StoppedEarly, message);
-                }
+                End::TooDear(why) => return ended(ProbeReason::StoppedEarly, &why),
                 End::Deadline => {
                     return ended(
                         ProbeReason::DeadlineExceeded,

@@ -57,6 +57,8 @@ pub struct Settings {
     pub sample: Option<Period>,
     /// What the probes may cost; `None` is whatever it takes.
     pub budget: Option<Budget>,
+    /// Events a second that watching goes on with, whatever they cost; `None` is any number.
+    pub most_events: Option<u64>,
     /// One way of attaching, instead of the best that works here.
     pub rung: Option<Rung>,
     /// How much the kernel side may hold; rows and pages are found out.
@@ -79,6 +81,7 @@ impl Default for Settings {
             min_size: 0,
             sample: None,
             budget: None,
+            most_events: None,
             rung: None,
             capacity: Capacity::default(),
             debug_dirs: vec![PathBuf::from("/usr/lib/debug")],

@@ -152,16 +152,22 @@ impl Default for Thresholds {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Budget {
-    /// Share of one core that probes and agent may take, 1 to 100 percent. Default 5.
+    /// Share of one core that watching may take of the program's time, as it is measured, 1 to 100 percent. Default 5.
     #[schemars(range(min = 1, max = 100))]
     pub cpu_percent: i32,
-    /// Allocations and frees a second that may be looked at, 100 to 100000000. Default 200000.
+    /// Events a second with which watching goes on, whatever they cost, 100 to 100000000: calls of the allocator in mode Heap,
+    /// allocations and frees together; pages in Growth; the kernel's allocations and frees in Kernel. With more the probes
+    /// come off, as no sample makes the events fewer. Unset: cpuPercent alone decides.
+    #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 100, max = 100_000_000))]
-    pub events_per_second: i64,
-    /// Memory in bytes that the kernel side may take for its maps, such as 268435456 or 256Mi. Default 256Mi.
-    #[schemars(extend("x-kubernetes-validations" = [rules::size("agentMemory")]))]
+    pub events_per_second: Option<i64>,
+    /// Memory in bytes that the kernel side may take for its maps, such as 268435456 or 256Mi. It bounds what can be followed
+    /// at a time, at about 110 bytes each: live blocks in mode Heap, pages of the program in Growth, objects and pages of the
+    /// kernel in Kernel. At least 32Mi. Default 256Mi.
+    #[schemars(extend("x-kubernetes-validations" = [rules::map_memory()]))]
     pub agent_memory: ByteQuantity,
-    /// When that is not enough: Downsample looks at fewer allocations, Stop ends with what was seen. Default Downsample.
+    /// When that is not enough: Downsample looks at fewer allocations, and where no sample helps goes on in mode Growth, if
+    /// that shows in the first seconds, or ends with what was seen; Stop ends with what was seen. Default Downsample.
     pub on_exceeded: OnExceeded,
 }
 
@@ -169,7 +175,7 @@ impl Default for Budget {
     fn default() -> Self {
         Self {
             cpu_percent: 5,
-            events_per_second: 200_000,
+            events_per_second: None,
             agent_memory: "256Mi".into(),
             on_exceeded: OnExceeded::default(),
         }

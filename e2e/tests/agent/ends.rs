@@ -137,6 +137,37 @@ async fn watching_that_costs_more_than_its_budget_ends_or_becomes_coarser() -> R
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn more_events_than_the_budget_allows_take_the_probes_off() -> Result<()> {
+    let Some(stage) = Stage::set(&[Answer::Status(201)]).await? else { return Ok(()) };
+    let agent = stage.program.start()?;
+    agent.ready().await?;
+    let mut pod = Pod::create()?;
+    // at least 10,000 calls a second
+    let container = pod.run(&seed()?, &["2000", "0"])?;
+    let budget = json!({ "eventsPerSecond": 1000, "cpuPercent": 100 });
+    let name = stage.order(&pod, &container, 100, json!({ "profile": { "budget": budget } })).await?;
+    let ended = stage.ended(&name).await?;
+    assert_eq!(ended.succeeded.reason, "StoppedEarly", "{:?}", ended.succeeded);
+    assert!(ended.succeeded.message.contains("more than budget.eventsPerSecond"), "{:?}", ended.succeeded);
+    agent.wait_for_probes(false).await?;
+
+    let adaptive = json!({ "profile": { "budget": budget, "sampling": { "policy": "Adaptive" } } });
+    let name = stage.order(&pod, &container, 12, adaptive).await?;
+    let ended = stage.ended(&name).await?;
+    assert_eq!(ended.succeeded.reason, "Completed", "{:?}", ended.succeeded);
+    let method = ended.digest.context("a digest")?.attach_method;
+    assert_eq!(method, "page tracepoints", "growth mode goes on");
+    assert!(pod.is_alive()?);
+
+    let enough = json!({ "profile": { "budget": { "eventsPerSecond": 10_000_000 } } });
+    let name = stage.order(&pod, &container, 8, enough).await?;
+    let ended = stage.ended(&name).await?;
+    assert_eq!(ended.succeeded.reason, "Completed", "{:?}", ended.succeeded);
+    assert_eq!(ended.lines("seed.c"), [13, 20, 30], "{:#?}", ended.digest);
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_cannot_be_watched_says_why_and_what_to_do() -> Result<()> {
     let Some(stage) = Stage::set(&[Answer::Status(201)]).await? else { return Ok(()) };
     let (mut pod, other) = (Pod::create()?, Pod::create()?);

@@ -10,6 +10,7 @@ mod clock;
 mod containers;
 mod ends;
 mod journey;
+mod modes;
 mod preflight;
 mod restarts;
 mod uploads;

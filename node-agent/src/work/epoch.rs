@@ -15,6 +15,7 @@ use crate::{
     decision::{self, Wish},
     digest::{Seen, digest},
     outcome::{self, Outcome},
+    profile,
     spool::{Epoch, Tape},
     status::Written,
     watching::{Ended, WatchError, Watching},
@@ -29,8 +30,8 @@ pub(super) enum End {
     Stopped,
     /// The deadline passed.
     Deadline,
-    /// It cost more than its budget.
-    TooDear,
+    /// It cost more than its budget: says which, and what to do.
+    TooDear(String),
     /// The operator names another container.
     NextContainer,
     /// The container's processes are gone.
@@ -134,7 +135,7 @@ impl Work {
         };
         seen.memory.note(container::memory(&container.folder));
         if watching.is_too_dear() && noted != Some(End::Deleted) {
-            noted = Some(End::TooDear);
+            noted = Some(End::TooDear(profile::too_dear(&self.probe.spec, watching.busiest())));
         }
         let recording = watching.recording();
         if let Some(recording) = recording.filter(|recording| !recording.snapshots.is_empty()) {
@@ -174,7 +175,7 @@ impl Work {
         self.judge(recording, seen, epoch).await;
         self.ticket.note(epoch.clone());
         self.save();
-        let message = progress(epoch, &watching.progress(), self.probe.spec.profile.budget.events_per_second);
+        let message = progress(epoch, &watching.progress());
         self.say(ProbeReason::Running, &message).await
     }
 
@@ -195,7 +196,7 @@ impl Work {
     }
 }
 
-fn progress(epoch: &Epoch, cost: &Progress, most_events: i64) -> String {
+fn progress(epoch: &Epoch, cost: &Progress) -> String {
     let Some(digest) = &epoch.digest else { return "watching".to_owned() };
     let live = amount::bytes(u64::try_from(digest.live_bytes).unwrap_or(0));
     let mut parts =
@@ -205,12 +206,6 @@ fn progress(epoch: &Epoch, cost: &Progress, most_events: i64) -> String {
     }
     if let Some(period) = cost.sample_period {
         parts.push(format!("one block followed every {period}"));
-    }
-    if cost.events_per_second > most_events as f64 {
-        let rate = cost.events_per_second;
-        parts.push(format!(
-            "{rate:.0} events a second, more than budget.eventsPerSecond; budget.cpuPercent is kept"
-        ));
     }
     parts.join(", ")
 }

@@ -21,7 +21,7 @@ pub(super) fn is_past(elapsed: Duration, least: f64, budget: Option<Budget>) -> 
 impl Run<'_> {
     /// Whether another mode could take over from this one.
     pub(super) fn may_retreat(settings: &Settings) -> bool {
-        settings.mode == Mode::Heap && settings.budget.is_some()
+        settings.mode == Mode::Heap && (settings.budget.is_some() || settings.most_events.is_some())
     }
 
     /// Hands out what was held back: from here on it is an investigation in heap mode.
@@ -43,6 +43,7 @@ impl Run<'_> {
         let (Some(why), true) = (steps.next_back(), left > self.settings.interval) else { return Ok(false) };
         let settings = Settings {
             mode: Mode::Growth,
+            most_events: None,
             sample: None,
             block_log: None,
             duration: left,

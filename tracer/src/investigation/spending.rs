@@ -13,6 +13,7 @@ use crate::{
 /// What was spent, and what may be.
 pub(super) struct Purse {
     budget: Option<(Budget, Allowance)>,
+    most_events: Option<u64>,
     level: Level,
     began: Instant,
     looked: Instant,
@@ -42,16 +43,22 @@ impl Purse {
         };
         let now = Instant::now();
         let budget = settings.budget.map(|budget| (budget, Allowance::new(budget)));
-        Self { budget, level, began: now, looked: now, events: 0, recent: Recent::default() }
+        let most_events = settings.most_events;
+        Self { budget, most_events, level, began: now, looked: now, events: 0, recent: Recent::default() }
+    }
+
+    /// How many are allowed, when lately there were more: no sample makes them fewer.
+    fn too_many(&self) -> Option<u64> {
+        self.most_events.filter(|most| self.recent.events_per_second > *most as f64)
     }
 
     /// Time from one look to the next: short at first, when a busy program would soon have paid too much.
     pub(super) fn pause(&self) -> Duration {
-        match self.budget {
-            Some(_) if self.began.elapsed() < Duration::from_secs(2) => Duration::from_millis(50),
-            Some(_) => Duration::from_millis(100),
-            None => Duration::from_millis(500),
+        if self.budget.is_none() && self.most_events.is_none() {
+            return Duration::from_millis(500);
         }
+        let early = self.began.elapsed() < Duration::from_secs(2);
+        Duration::from_millis(if early { 50 } else { 100 })
     }
 
     /// Takes in what was spent since the last look.
@@ -100,6 +107,14 @@ impl Run<'_> {
         let spending = self.account()?;
         self.progress.share_of_core = self.purse.recent.share;
         self.progress.events_per_second = self.purse.recent.events_per_second;
+        if let Some(most) = self.purse.too_many() {
+            let (rate, events) = (self.purse.recent.events_per_second, self.watch.events_are());
+            let detail = format!("{rate:.0} {events} a second, and {most} are allowed: the probes came off");
+            // another mode may go on from here, and count anew
+            (self.observer.progress)(&self.progress);
+            self.event(EventKind::BudgetStep, None, detail)?;
+            return self.let_go();
+        }
         let spending = Spending { rationed: self.ration()?, ..spending };
         match self.purse.decide(&spending) {
             Step::Stay => {}
@@ -172,4 +187,30 @@ impl Run<'_> {
 
 fn percent(share: f64) -> String {
     format!("{:.1} %", share * 100.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn more_events_than_allowed_are_noticed_within_seconds_and_a_burst_is_forgiven() {
+        let mut purse = Purse::new(&Settings { most_events: Some(10_000), ..Settings::default() }, true);
+        let tenth = |events_per_second: u64| Spending {
+            seconds: 0.1,
+            events: events_per_second / 10,
+            ..Spending::default()
+        };
+        purse.settle(&tenth(50_000));
+        assert_eq!(purse.too_many(), None, "a tenth of a second of many");
+        for _ in 0..50 {
+            purse.settle(&tenth(9000));
+        }
+        assert_eq!(purse.too_many(), None);
+        for _ in 0..20 {
+            purse.settle(&tenth(20_000));
+        }
+        assert_eq!(purse.too_many(), Some(10_000));
+        assert_eq!(Purse::new(&Settings::default(), true).too_many(), None);
+    }
 }
