@@ -11,13 +11,12 @@ use kube::{
     Api, Client,
     api::{Patch, PatchParams},
 };
-use leakhound_crds::names;
+use leakhound_crds::{Preflight, names};
 
 use crate::{
     FIELD_MANAGER,
     args::Args,
     metrics::{Metrics, Outcome},
-    preflight::Preflight,
 };
 
 /// Time between two renewals.

@@ -38,7 +38,6 @@ use std::{io::IsTerminal, process::ExitCode, sync::Arc, time::Duration};
 use anyhow::{Context as _, Result};
 use clap::Parser;
 use kube::{Api, Client};
-use leakhound_tracer::capabilities::Capabilities;
 use tokio::{
     runtime,
     signal::unix::{SignalKind, signal},
@@ -85,11 +84,11 @@ async fn run(args: Args) -> Result<()> {
     let admin = admin::serve(args.admin_listen, health.clone(), metrics.register(), stop_serving.clone())
         .await
         .with_context(|| format!("cannot listen on {}", args.admin_listen))?;
-    let capabilities = tokio::task::spawn_blocking(|| Capabilities::probe(false)).await?;
-    let preflight = preflight::Preflight::of(&capabilities);
-    match preflight::obstacle(&capabilities) {
-        None => tracing::info!(?preflight, "this node can be watched"),
-        Some(obstacle) => tracing::error!(obstacle, "this node cannot be watched"),
+    let capabilities = tokio::task::spawn_blocking(preflight::probe).await?;
+    let preflight = preflight::preflight(&capabilities);
+    tracing::info!(kernel = preflight.kernel, attach = preflight.attach, "asked what this node can do");
+    for (mode, obstacle) in preflight.obstacles() {
+        tracing::warn!(?mode, obstacle, "a mode does not work on this node");
     }
     let spool = spool::Spool::open(&args.spool, args.spool_mib << 20)?;
     let client = Client::try_default().await.context("cannot find the API server")?;

@@ -1,63 +1,40 @@
-//! What this node can do, as its Lease tells everybody who may read it.
+//! What this node can do, in words of a cluster.
 
+use leakhound_crds::{
+    Preflight,
+    investigation::Mode,
+    preflight::{Missing, ModeSupport},
+};
+use leakhound_report::recording;
 use leakhound_tracer::capabilities::Capabilities;
-use serde::{Deserialize, Serialize};
 
-/// What this node can do: JSON in the annotation `leakhound.dev/preflight` of the agent's Lease.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub(crate) struct Preflight {
-    /// Version of the agent.
-    version: String,
-    /// Kernel release, as in `uname -r`.
-    kernel: String,
-    /// Machine, as in `uname -m`.
-    architecture: String,
-    /// The kernel describes its own types.
-    btf: bool,
-    /// The best way of attaching that works; absent when none does.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    attach: Option<String>,
-    /// What the agent lacks.
-    missing: Vec<Missing>,
-    /// Investigations can run here.
-    ready: bool,
-    /// What keeps them from it, and what to do.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    message: Option<String>,
+const MODES: [Mode; 3] = [Mode::Heap, Mode::Growth, Mode::Kernel];
+
+/// Asks the kernel about everything that an investigation may need here.
+pub(crate) fn probe() -> Capabilities {
+    Capabilities::probe(false).with_modes(&MODES.map(of_tracer))
 }
 
-/// A privilege that the agent lacks.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Missing {
-    capability: String,
-    needed_for: String,
-}
-
-impl Preflight {
-    /// What the tracer found out, in words of a cluster.
-    pub(crate) fn of(capabilities: &Capabilities) -> Self {
-        let missing = |(capability, needed_for): &(&str, &str)| Missing {
-            capability: (*capability).to_owned(),
-            needed_for: (*needed_for).to_owned(),
-        };
-        Self {
-            version: env!("CARGO_PKG_VERSION").to_owned(),
-            kernel: capabilities.kernel.clone(),
-            architecture: capabilities.architecture.clone(),
-            btf: capabilities.btf,
-            attach: capabilities.best_rung().map(|rung| rung.name().to_owned()),
-            missing: capabilities.missing.iter().map(missing).collect(),
-            ready: capabilities.obstacle().is_none(),
-            message: obstacle(capabilities),
-        }
+/// What the tracer found out.
+pub(crate) fn preflight(capabilities: &Capabilities) -> Preflight {
+    let missing = |(capability, needed_for): &(&str, &str)| Missing {
+        capability: (*capability).to_owned(),
+        needed_for: (*needed_for).to_owned(),
+    };
+    Preflight {
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        kernel: capabilities.kernel.clone(),
+        architecture: capabilities.architecture.clone(),
+        btf: capabilities.btf,
+        attach: capabilities.best_rung().map(|rung| rung.name().to_owned()),
+        missing: capabilities.missing.iter().map(missing).collect(),
+        modes: MODES.map(|mode| ModeSupport { mode, obstacle: obstacle(capabilities, mode) }).into(),
     }
 }
 
-/// What keeps investigations from running on this node, and what an administrator can do about it.
-pub(crate) fn obstacle(capabilities: &Capabilities) -> Option<String> {
-    let obstacle = capabilities.obstacle()?;
+/// What keeps a mode from working on this node, and what an administrator can do about it.
+pub(crate) fn obstacle(capabilities: &Capabilities, mode: Mode) -> Option<String> {
+    let obstacle = capabilities.obstacle_to(of_tracer(mode))?;
     if capabilities.missing.is_empty() {
         return Some(obstacle);
     }
@@ -66,6 +43,15 @@ pub(crate) fn obstacle(capabilities: &Capabilities) -> Option<String> {
         "the agent lacks {}: install the chart with agent.capabilities.preset=minimal, or compat on kernels before 6.6",
         names.join(", ")
     ))
+}
+
+/// The same mode in the tracer's terms.
+pub(crate) fn of_tracer(mode: Mode) -> recording::Mode {
+    match mode {
+        Mode::Heap => recording::Mode::Heap,
+        Mode::Growth => recording::Mode::Growth,
+        Mode::Kernel => recording::Mode::Kernel,
+    }
 }
 
 #[cfg(test)]
@@ -81,16 +67,21 @@ mod tests {
             btf: true,
             missing: vec![],
             rungs: vec![(Rung::Session, Err("no kfunc".into())), (Rung::PerfEvent, Ok(()))],
-            modes: vec![],
+            modes: vec![
+                (recording::Mode::Growth, Ok(())),
+                (recording::Mode::Kernel, Err("no tracepoint kmalloc".into())),
+            ],
         }
     }
 
     #[test]
-    fn a_node_tells_how_it_attaches() {
-        let json = serde_json::to_value(Preflight::of(&node())).unwrap();
-        assert_eq!(json["kernel"], "6.1.150");
-        assert_eq!(json["attach"], Rung::PerfEvent.name());
-        assert_eq!((&json["ready"], json.get("message")), (&true.into(), None));
+    fn a_node_tells_how_it_attaches_and_what_it_cannot_do() {
+        let said = preflight(&node());
+        assert_eq!(said.kernel, "6.1.150");
+        assert_eq!(said.attach.as_deref(), Some(Rung::PerfEvent.name()));
+        assert_eq!((said.obstacle_to(Mode::Heap), said.obstacle_to(Mode::Growth)), (None, None));
+        let obstacle = said.obstacle_to(Mode::Kernel).unwrap();
+        assert_eq!(obstacle, "kernel mode does not work on kernel 6.1.150: no tracepoint kmalloc");
     }
 
     #[test]
@@ -98,9 +89,12 @@ mod tests {
         let mut lacking = node();
         lacking.rungs = vec![(Rung::Session, Err("EPERM".into()))];
         lacking.missing = vec![("CAP_BPF", "to create maps and load programs")];
-        let json = serde_json::to_value(Preflight::of(&lacking)).unwrap();
-        assert_eq!((&json["ready"], json.get("attach")), (&false.into(), None));
-        assert!(json["message"].as_str().unwrap().contains("CAP_BPF: install the chart with"), "{json}");
-        assert_eq!(json["missing"][0]["capability"], "CAP_BPF");
+        let said = preflight(&lacking);
+        assert_eq!(said.attach, None);
+        assert!(
+            said.obstacle_to(Mode::Heap).unwrap().contains("CAP_BPF: install the chart with"),
+            "{said:?}"
+        );
+        assert_eq!(said.missing[0].capability, "CAP_BPF");
     }
 }

@@ -12,7 +12,6 @@ use leakhound_crds::{
     },
     quantity::QuantityError,
 };
-use leakhound_report::recording;
 use leakhound_tracer::{
     allocator::{Wanted, Which},
     budget::{Budget, BudgetError},
@@ -22,7 +21,7 @@ use leakhound_tracer::{
 };
 use thiserror::Error;
 
-use crate::container::Container;
+use crate::{container::Container, preflight};
 
 /// Bytes of kernel memory for one live block, with its share of the tables: [`Capacity`] says so.
 const BYTES_PER_BLOCK: u64 = 110;
@@ -57,11 +56,7 @@ pub(crate) fn settings(spec: &LeakProbeSpec, left: Duration) -> Result<Settings,
     let profile = &spec.profile;
     let interval = duration::parse(&profile.snapshot_interval)?.max(Duration::from_secs(1));
     Ok(Settings {
-        mode: match spec.mode {
-            Mode::Heap => recording::Mode::Heap,
-            Mode::Growth => recording::Mode::Growth,
-            Mode::Kernel => recording::Mode::Kernel,
-        },
+        mode: preflight::of_tracer(spec.mode),
         duration: left,
         interval: interval.min(left),
         allocator: allocator(&profile.allocator)?,

@@ -2,6 +2,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::{coordination::v1::Lease, core::v1::Node};
+use leakhound_crds::{Preflight, investigation::Mode, names};
 
 /// An agent that has not renewed its Lease for so long is taken for dead; it renews every ten seconds.
 pub(crate) const AGENT_TIMEOUT: SignedDuration = SignedDuration::from_secs(60);
@@ -21,6 +22,8 @@ pub(crate) struct NodeView {
     pub(crate) taints: Vec<String>,
     /// The agent on it.
     pub(crate) agent: AgentView,
+    /// What that agent says the node can do; absent when it has not said, or speaks another version's language.
+    pub(crate) preflight: Option<Preflight>,
 }
 
 /// The agent on a node, by its Lease.
@@ -46,7 +49,13 @@ impl NodeView {
             is_virtual: node.is_some_and(is_virtual),
             taints: taints.into_iter().flatten().map(taint).collect(),
             agent: AgentView::of(lease, now),
+            preflight: lease.and_then(preflight),
         }
+    }
+
+    /// What keeps a mode from working there, in the agent's words.
+    pub(crate) fn obstacle_to(&self, mode: Mode) -> Option<&str> {
+        self.preflight.as_ref()?.obstacle_to(mode)
     }
 
     /// Why there is no agent and what to do about it.
@@ -83,6 +92,11 @@ impl AgentView {
             Some(_) => Self::Alive,
         }
     }
+}
+
+fn preflight(lease: &Lease) -> Option<Preflight> {
+    let text = lease.metadata.annotations.as_ref()?.get(names::PREFLIGHT)?;
+    serde_json::from_str(text).ok()
 }
 
 fn is_ready(node: &Node) -> bool {

@@ -30,6 +30,8 @@ pub(crate) enum Reason {
     ContainerNotNamed,
     /// The container runs on a kernel of its own.
     UnsupportedRuntime,
+    /// The node's kernel, or what its agent may do there, lacks what the mode needs.
+    UnsupportedKernel,
     /// No agent of ours is alive on the node.
     NoAgentOnNode,
     /// The installation has no store of that name.

@@ -4,6 +4,7 @@ mod look;
 mod words;
 
 use anyhow::{Context, Result};
+use leakhound_crds::Preflight;
 use serde::Serialize;
 
 use super::{access::Access, args::Doctor};
@@ -70,5 +71,5 @@ struct Agent {
     /// It has been silent for longer than it promised.
     is_lost: bool,
     /// Version, kernel, way of attaching; unknown when it has not said or cannot be understood.
-    preflight: Option<look::Preflight>,
+    preflight: Option<Preflight>,
 }

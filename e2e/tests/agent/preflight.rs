@@ -3,7 +3,7 @@
 use anyhow::{Context, Result};
 use k8s_openapi::api::coordination::v1::Lease;
 use kube::Api;
-use leakhound_crds::names;
+use leakhound_crds::{Preflight, investigation::Mode, names};
 use leakhound_e2e::wait;
 
 use super::{
@@ -25,14 +25,12 @@ async fn the_lease_says_that_the_agent_is_alive_and_what_its_node_can_do() -> Re
         .as_ref()
         .and_then(|all| all.get(names::PREFLIGHT))
         .context("a preflight")?;
-    let preflight: serde_json::Value = serde_json::from_str(text)?;
-    assert_eq!(preflight["ready"], true, "{preflight}");
-    assert_eq!(preflight["btf"], true);
-    assert!(
-        preflight["attach"].is_string()
-            && preflight["kernel"].is_string()
-            && preflight["version"].is_string()
-    );
+    let preflight: Preflight = serde_json::from_str(text)?;
+    assert!(preflight.btf && preflight.attach.is_some() && preflight.missing.is_empty(), "{preflight:?}");
+    assert!(!preflight.kernel.is_empty() && !preflight.version.is_empty(), "{preflight:?}");
+    let tried: Vec<Mode> = preflight.modes.iter().map(|tried| tried.mode).collect();
+    assert_eq!(tried, [Mode::Heap, Mode::Growth, Mode::Kernel]);
+    assert_eq!(preflight.obstacles().collect::<Vec<_>>(), [], "the tests need a kernel that can do all");
     let spec = lease.spec.context("a spec")?;
     assert_eq!((spec.holder_identity.as_deref(), spec.lease_duration_seconds), (Some("agent"), Some(60)));
 

@@ -14,7 +14,7 @@ use kube::{
     Api, ResourceExt,
     api::{DeleteParams, Patch, PatchParams, PostParams},
 };
-use leakhound_crds::{LeakInvestigation, LeakProbe, probe::ProbeReason};
+use leakhound_crds::{LeakInvestigation, LeakProbe, names::PREFLIGHT, probe::ProbeReason};
 use leakhound_e2e::{apiserver::Binding, wait::until};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
@@ -38,10 +38,15 @@ impl Rig {
 
     /// Renews the Lease of a node's agent, as if so long ago.
     pub(crate) async fn beat(&self, node: &str, ago: SignedDuration) {
+        self.publish(node, ago, &json!({})).await;
+    }
+
+    /// The same, with what the agent says its node can do.
+    pub(crate) async fn publish(&self, node: &str, ago: SignedDuration, preflight: &Value) {
         let renewed = Timestamp::now().checked_sub(ago).unwrap();
         let name = format!("leakhound-agent-{node}");
         let lease = json!({
-            "apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": { "name": name },
+            "apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": { "name": name, "annotations": { PREFLIGHT: preflight.to_string() } },
             "spec": { "holderIdentity": name, "leaseDurationSeconds": 60, "renewTime": format!("{renewed:.6}") },
         });
         let api: Api<Lease> = Api::namespaced(self.client.clone(), SYSTEM);

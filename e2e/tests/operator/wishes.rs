@@ -250,6 +250,32 @@ async fn wishes_that_cannot_be_granted_end_in_a_condition_with_a_next_step() {
     rig.order(&waiting).await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_mode_that_the_node_cannot_do_is_refused_before_anything_is_probed() {
+    let Some(rig) = Rig::start(&[]).await else { return };
+    let namespace = rig.server.namespace("modes").await.unwrap();
+    rig.node("modes-a").await;
+    let preflight = json!({ "kernel": "6.1.0", "modes": [{ "mode": "Heap" }, { "mode": "Growth" },
+        { "mode": "Kernel", "obstacle": "kernel mode does not work on kernel 6.1.0: no tracepoint kmalloc" }] });
+    rig.publish("modes-a", SignedDuration::ZERO, &preflight).await;
+    rig.pod(&namespace, "cart-1", "modes-a", &json!({})).await;
+    let in_mode = |mode: &str| json!({ "target": { "podName": "cart-1" }, "mode": mode });
+
+    let refused = rig.investigate(&namespace, "kernel", &in_mode("Kernel")).await;
+    let status = rig.until_reason(&namespace, "kernel", "UnsupportedKernel").await;
+    let message = &condition(&status, "Succeeded").message;
+    assert_eq!(
+        message,
+        "node modes-a, where pod cart-1 runs, cannot do mode Kernel: kernel mode does not work on kernel 6.1.0: no \
+         tracepoint kmalloc"
+    );
+    assert_eq!(condition(&status, TARGETS_RESOLVED).reason, "UnsupportedKernel");
+    assert_eq!(rig.probes_of(&refused.uid().unwrap()).await.unwrap().len(), 0);
+
+    let granted = rig.investigate(&namespace, "growth", &in_mode("Growth")).await;
+    rig.order(&granted).await;
+}
+
 fn condition_reason<'a>(status: &'a leakhound_crds::LeakInvestigationStatus, type_: &str) -> &'a str {
     leakhound_crds::condition::find(&status.conditions, type_)
         .map_or("", |condition| condition.reason.as_str())

@@ -16,7 +16,7 @@ async fn every_node_has_a_line() {
         server.node(node).unwrap();
     }
     let preflight = json!({ "version": "0.1.0", "kernel": "6.18.44", "architecture": "x86_64", "btf": true,
-        "attach": "uprobe.session", "missing": [], "ready": true });
+        "attach": "uprobe.session", "missing": [], "modes": [{ "mode": "Heap" }, { "mode": "Kernel", "obstacle": "no names" }] });
     lease(server, "doctor-able", "2100-01-01T00:00:00.000000Z", &preflight).await;
     lease(server, "doctor-lost", "2026-01-01T00:00:00.000000Z", &preflight).await;
 
@@ -25,6 +25,7 @@ async fn every_node_has_a_line() {
     for line in [
         "ok       LeakInvestigation is known",
         "ok       doctor-able: kernel 6.18.44 (x86_64), uprobe.session, agent 0.1.0",
+        "not in mode Kernel: no names",
         "MISSING  doctor-bare: no agent: its DaemonSet may not tolerate a taint",
         "MISSING  doctor-lost: its agent was last heard of",
     ] {

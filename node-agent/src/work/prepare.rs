@@ -4,7 +4,6 @@
 use std::{fs, path::Path, sync::Arc, time::Duration};
 
 use leakhound_crds::{LeakProbeSpec, probe::ProbeReason};
-use leakhound_report::recording::Mode;
 use leakhound_tracer::{
     capabilities::Capabilities,
     locate::{LocateError, Target},
@@ -38,11 +37,7 @@ pub(super) fn prepare(
 ) -> Result<Ready, Outcome> {
     let refused = |refusal: profile::Refusal| Outcome::now(ProbeReason::AgentError, refusal.to_string());
     let settings = profile::settings(spec, left).map_err(refused)?;
-    let obstacle = match settings.mode {
-        Mode::Heap => preflight::obstacle(capabilities),
-        other => capabilities.obstacle_to(other),
-    };
-    if let Some(obstacle) = obstacle {
+    if let Some(obstacle) = preflight::obstacle(capabilities, spec.mode) {
         return Err(Outcome::now(ProbeReason::UnsupportedKernel, obstacle));
     }
     let wanted = Wanted::new(&spec.pod_uid, spec.static_pod_hash.as_deref(), &spec.container_id);

@@ -75,12 +75,13 @@ async fn look_for_targets(context: &Context, observed: &mut Observed) -> Result<
     let namespace = observed.investigation.namespace().unwrap_or_default();
     observed.barred = denied(context, &namespace).await?;
     let candidates = candidates(context, &observed.investigation, &namespace).await?;
-    let wish = &observed.investigation.spec.target;
+    let spec = &observed.investigation.spec;
+    let wish = &spec.target;
     let pods: Vec<PodView> = shortlist(wish, &candidates).into_iter().cloned().collect();
     for pod in &pods {
         look_around(context, &mut observed.surroundings, pod).await?;
     }
-    if let Ok(resolved) = resolve(wish, &candidates, &observed.surroundings) {
+    if let Ok(resolved) = resolve(wish, spec.mode, &candidates, &observed.surroundings) {
         let entries = resolved.targets.iter().map(|target| waiting::entry(&observed.investigation, target));
         observed.turns = context.turns(&entries.collect());
     }

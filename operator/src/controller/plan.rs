@@ -129,7 +129,8 @@ fn choose(observed: &Observed) -> Choice {
     }
     match &observed.candidates {
         Some(candidates) => {
-            match resolve(&observed.investigation.spec.target, candidates, &observed.surroundings) {
+            let spec = &observed.investigation.spec;
+            match resolve(&spec.target, spec.mode, candidates, &observed.surroundings) {
                 Ok(resolved) => Choice::New(resolved),
                 Err(refusal) => Choice::None(refusal),
             }
@@ -177,7 +178,7 @@ fn next_target(
     let mut wish = observed.investigation.spec.target.clone();
     wish.container = Some(watched.container.clone());
     let candidates = Candidates::Pod { name: watched.pod_name.clone(), pod };
-    match resolve(&wish, &candidates, &observed.surroundings) {
+    match resolve(&wish, observed.investigation.spec.mode, &candidates, &observed.surroundings) {
         Ok(resolved) => resolved.targets.into_iter().next().map(Ok),
         Err(refusal) => Some(Err(refusal)),
     }

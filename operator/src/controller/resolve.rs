@@ -6,7 +6,7 @@ use std::{cmp::Reverse, collections::BTreeMap};
 
 use jiff::Timestamp;
 use leakhound_crds::investigation::{
-    Target as Wish,
+    Mode, Target as Wish,
     target::{SelectionPolicy, WorkloadKind},
 };
 
@@ -81,6 +81,7 @@ pub(crate) fn shortlist<'a>(wish: &Wish, candidates: &'a Candidates) -> Vec<&'a 
 /// Decides which containers to watch.
 pub(crate) fn resolve(
     wish: &Wish,
+    mode: Mode,
     candidates: &Candidates,
     surroundings: &Surroundings,
 ) -> Result<Resolved, Refusal> {
@@ -101,7 +102,7 @@ pub(crate) fn resolve(
         if targets.len() == wanted(wish) {
             break;
         }
-        match supported(pod, node, surroundings) {
+        match supported(pod, mode, node, surroundings) {
             Ok(()) => targets.push(Target {
                 pod_name: pod.name.clone(),
                 pod_uid: pod.uid.clone(),
@@ -233,7 +234,7 @@ fn order(policy: SelectionPolicy, runs: &mut [Runs<'_>]) {
     });
 }
 
-fn supported(pod: &PodView, node: &str, surroundings: &Surroundings) -> Result<(), Refusal> {
+fn supported(pod: &PodView, mode: Mode, node: &str, surroundings: &Surroundings) -> Result<(), Refusal> {
     let name = &pod.name;
     if let Some(class) = &pod.runtime_class {
         let handler = surroundings.runtimes.get(class).map_or(class.as_str(), String::as_str);
@@ -258,10 +259,16 @@ fn supported(pod: &PodView, node: &str, surroundings: &Surroundings) -> Result<(
             ),
         ));
     }
-    if node.agent == AgentView::Alive {
-        return Ok(());
+    if node.agent != AgentView::Alive {
+        return Err(Refusal::new(Reason::NoAgentOnNode, node.explain_missing_agent()));
     }
-    Err(Refusal::new(Reason::NoAgentOnNode, node.explain_missing_agent()))
+    match node.obstacle_to(mode) {
+        None => Ok(()),
+        Some(obstacle) => Err(Refusal::new(
+            Reason::UnsupportedKernel,
+            format!("node {}, where pod {name} runs, cannot do mode {mode:?}: {obstacle}", node.name),
+        )),
+    }
 }
 
 /// One refusal for all pods: the most hopeful one decides, for while one may pass it is worth waiting.

@@ -16,25 +16,9 @@ use kube::{
     api::{ListParams, PostParams},
 };
 use leakhound_crds::names::{AGENT_LEASE_PREFIX, GROUP, PREFLIGHT, VERSION};
-use serde::{Deserialize, Serialize};
 
 use super::{Agent, Health, Node, Right};
 use crate::cluster::{access::Access, forward, refusal::Right::View};
-
-/// What an agent publishes about its node. Fields that a later version adds are skipped.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-pub(super) struct Preflight {
-    pub(super) version: String,
-    pub(super) kernel: String,
-    pub(super) architecture: String,
-    /// The best way of attaching that works there.
-    pub(super) attach: Option<String>,
-    /// Investigations can run there.
-    pub(super) ready: bool,
-    /// Why not, and what to do.
-    pub(super) message: Option<String>,
-}
 
 pub(super) async fn look(access: &Access) -> Result<Health> {
     let version = access.client.apiserver_version().await;
@@ -150,7 +134,7 @@ mod tests {
 
     #[test]
     fn nodes_and_agents_are_matched_by_name() {
-        let said = json!({ "version": "0.1.0", "kernel": "6.18", "attach": "uprobe.session", "ready": true, "new": 1 });
+        let said = json!({ "version": "0.1.0", "kernel": "6.18", "attach": "uprobe.session", "new": 1 });
         let leases = [
             lease("leakhound-agent-n1", "2026-01-01T00:00:50.000000Z", Some(&said.to_string())),
             lease("leakhound-agent-n3", "2025-12-31T23:00:00.000000Z", Some("not JSON")),

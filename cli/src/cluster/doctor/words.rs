@@ -1,5 +1,7 @@
 //! What was found out about a cluster, in words.
 
+use leakhound_crds::Preflight;
+
 use super::{Agent, Health, Node};
 use crate::{cluster::refusal::INSTALL, human, table::visible};
 
@@ -75,13 +77,12 @@ fn node(node: &Node, home: &str) -> String {
             let attach = said.attach.as_deref().unwrap_or("nothing to attach with");
             let what =
                 format!("kernel {} ({}), {attach}, agent {}", said.kernel, said.architecture, said.version);
-            match said.ready {
-                true => visible(&format!("  ok       {name}: {what}")),
-                false => visible(&format!(
-                    "  MISSING  {name}: {what}: {}",
-                    said.message.as_deref().unwrap_or("it does not say why")
-                )),
+            let mark = if said.is_ready() { "ok     " } else { "MISSING" };
+            let mut lines = vec![visible(&format!("  {mark}  {name}: {what}"))];
+            for (mode, obstacle) in said.obstacles() {
+                lines.push(visible(&format!("           not in mode {mode:?}: {obstacle}")));
             }
+            lines.join("\n")
         }
     }
 }
@@ -90,7 +91,7 @@ fn conclusion(health: &Health) -> String {
     let operator = health.operators.as_ref().is_none_or(|pods| pods.iter().any(|(_, ready)| *ready));
     let ready = |node: &&Node| {
         let agent = node.agent.as_ref().filter(|agent| !agent.is_lost);
-        agent.is_some_and(|agent| agent.preflight.as_ref().is_none_or(|said| said.ready))
+        agent.is_some_and(|agent| agent.preflight.as_ref().is_none_or(Preflight::is_ready))
     };
     let nodes = health.nodes.as_ref().map(|nodes| (nodes.iter().filter(ready).count(), nodes.len()));
     if !health.installed || !operator || health.rights.iter().any(|right| right.essential && !right.granted) {
@@ -106,8 +107,9 @@ fn conclusion(health: &Health) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Right, look::Preflight};
-    use super::*;
+    use leakhound_crds::{investigation::Mode, preflight::ModeSupport};
+
+    use super::{super::Right, *};
 
     fn healthy() -> Health {
         let right = |what, granted, essential| Right { what, granted, essential };
@@ -116,8 +118,11 @@ mod tests {
             kernel: "6.18.44".into(),
             architecture: "x86_64".into(),
             attach: Some("uprobe.session".into()),
-            ready: true,
-            message: None,
+            modes: vec![
+                ModeSupport { mode: Mode::Heap, obstacle: None },
+                ModeSupport { mode: Mode::Kernel, obstacle: Some("CAP_SYSLOG is missing".into()) },
+            ],
+            ..Preflight::default()
         };
         let agent = |preflight| Some(Agent { silent_seconds: 7, is_lost: false, preflight });
         Health {
@@ -148,7 +153,12 @@ mod tests {
             version: "0.1.0".into(),
             kernel: "4.19".into(),
             architecture: "x86_64".into(),
-            message: Some("the kernel does not describe its types".into()),
+            modes: [Mode::Heap, Mode::Growth, Mode::Kernel]
+                .map(|mode| ModeSupport {
+                    mode,
+                    obstacle: Some("the kernel does not describe its types".into()),
+                })
+                .into(),
             ..Preflight::default()
         };
         health.nodes = Some(vec![

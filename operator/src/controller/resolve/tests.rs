@@ -1,4 +1,5 @@
 use jiff::SignedDuration;
+use leakhound_crds::{Preflight, preflight::ModeSupport};
 
 use super::*;
 use crate::fixture::{NODE, after, container, id, node, pod};
@@ -12,7 +13,7 @@ fn of(pod: PodView) -> Candidates {
 }
 
 fn refusal(wish: &Wish, candidates: &Candidates, around: &Surroundings) -> (Reason, String) {
-    let refusal = resolve(wish, candidates, around).unwrap_err();
+    let refusal = resolve(wish, Mode::Heap, candidates, around).unwrap_err();
     (refusal.reason, refusal.message)
 }
 
@@ -21,7 +22,7 @@ fn the_container_is_the_wished_the_default_or_the_only_one() {
     let wish = Wish::pod("cart-1");
     let alive = around(AgentView::Alive);
     let chosen = |wish: &Wish, pod: PodView| {
-        resolve(wish, &of(pod), &alive).map(|resolved| resolved.targets[0].container.clone())
+        resolve(wish, Mode::Heap, &of(pod), &alive).map(|resolved| resolved.targets[0].container.clone())
     };
     let mut several = pod("cart-1");
     several.containers = vec![container("proxy"), container("app")];
@@ -69,7 +70,7 @@ fn kernels_of_their_own_are_refused() {
     let wish = Wish::pod("cart-1");
     let sandboxed = PodView { runtime_class: Some("secure".to_owned()), ..pod("cart-1") };
     let mut around = around(AgentView::Alive);
-    assert!(resolve(&wish, &of(sandboxed.clone()), &around).is_ok(), "runc under another name");
+    assert!(resolve(&wish, Mode::Heap, &of(sandboxed.clone()), &around).is_ok(), "runc under another name");
     around.runtimes.insert("secure".to_owned(), "runsc".to_owned());
     let (reason, message) = refusal(&wish, &of(sandboxed), &around);
     assert_eq!(reason, Reason::UnsupportedRuntime);
@@ -93,6 +94,27 @@ fn without_an_agent_the_taint_is_named() {
 }
 
 #[test]
+fn a_node_that_cannot_do_the_mode_says_so_before_anything_is_probed() {
+    let wish = Wish::pod("cart-1");
+    let mut able = node(AgentView::Alive);
+    able.preflight = Some(Preflight {
+        modes: vec![
+            ModeSupport { mode: Mode::Heap, obstacle: None },
+            ModeSupport { mode: Mode::Kernel, obstacle: Some("no tracepoint kmalloc".to_owned()) },
+        ],
+        ..Preflight::default()
+    });
+    let around = Surroundings { nodes: BTreeMap::from([(NODE.to_owned(), able)]), ..Surroundings::default() };
+    assert!(resolve(&wish, Mode::Heap, &of(pod("cart-1")), &around).is_ok());
+    assert!(resolve(&wish, Mode::Growth, &of(pod("cart-1")), &around).is_ok(), "nothing was said of it");
+    let refusal = resolve(&wish, Mode::Kernel, &of(pod("cart-1")), &around).unwrap_err();
+    assert_eq!(refusal.reason, Reason::UnsupportedKernel);
+    assert!(!refusal.may_pass());
+    let words = "where pod cart-1 runs, cannot do mode Kernel: no tracepoint kmalloc";
+    assert!(refusal.message.ends_with(words), "{}", refusal.message);
+}
+
+#[test]
 fn the_policy_orders_the_candidates() {
     let with = |name: &str, age: i64, change: fn(&mut ContainerView)| {
         let mut pod = PodView { created: Some(after(-age)), ..pod(name) };
@@ -108,7 +130,7 @@ fn the_policy_orders_the_candidates() {
     let candidates = Candidates::Labelled { pods };
     let chosen = |selection_policy, max_targets| {
         let wish = Wish { selection_policy, max_targets, ..Wish::default() };
-        let resolved = resolve(&wish, &candidates, &around(AgentView::Alive)).unwrap();
+        let resolved = resolve(&wish, Mode::Heap, &candidates, &around(AgentView::Alive)).unwrap();
         assert_eq!(resolved.candidates, 4);
         resolved.targets.iter().map(|target| target.pod_name.clone()).collect::<Vec<_>>()
     };
@@ -124,7 +146,7 @@ fn others_take_the_place_of_those_that_cannot_be_watched() {
     let elsewhere = PodView { node: Some("n2".to_owned()), created: Some(after(-100)), ..pod("a") };
     let candidates = Candidates::Labelled { pods: vec![elsewhere, pod("b")] };
     let wish = Wish { max_targets: 1, selection_policy: SelectionPolicy::Oldest, ..Wish::default() };
-    let resolved = resolve(&wish, &candidates, &around(AgentView::Alive)).unwrap();
+    let resolved = resolve(&wish, Mode::Heap, &candidates, &around(AgentView::Alive)).unwrap();
     assert_eq!(resolved.targets[0].pod_name, "b");
     assert_eq!(resolved.refused[0].reason, Reason::NoAgentOnNode);
     assert_eq!(shortlist(&wish, &candidates).len(), 2);
@@ -137,7 +159,8 @@ fn while_one_may_come_right_it_is_worth_waiting() {
     sandboxed.runtime_class = Some("kata-qemu".to_owned());
     let waiting = PodView { node: None, ..pod("b") };
     let pods = vec![sandboxed, waiting];
-    let refusal = resolve(&wish, &Candidates::Labelled { pods }, &around(AgentView::Alive)).unwrap_err();
+    let refusal =
+        resolve(&wish, Mode::Heap, &Candidates::Labelled { pods }, &around(AgentView::Alive)).unwrap_err();
     assert!(refusal.may_pass());
     assert!(
         refusal.message.contains("kata-qemu") && refusal.message.contains("on no node yet"),
@@ -145,7 +168,7 @@ fn while_one_may_come_right_it_is_worth_waiting() {
     );
     let many: Vec<PodView> =
         (0..9).map(|number| PodView { node: None, ..pod(&format!("p{number}")) }).collect();
-    let refusal =
-        resolve(&wish, &Candidates::Labelled { pods: many }, &around(AgentView::Alive)).unwrap_err();
+    let refusal = resolve(&wish, Mode::Heap, &Candidates::Labelled { pods: many }, &around(AgentView::Alive))
+        .unwrap_err();
     assert!(refusal.message.ends_with("and 6 more"), "{refusal:?}");
 }
