@@ -28,6 +28,21 @@ impl fmt::Display for Verdict {
     }
 }
 
+#[cfg(feature = "report")]
+impl From<leakhound_report::analysis::VerdictName> for Verdict {
+    fn from(name: leakhound_report::analysis::VerdictName) -> Self {
+        use leakhound_report::analysis::VerdictName;
+        match name {
+            VerdictName::LeakLikely => Self::LeakLikely,
+            VerdictName::GrowthUnexplained => Self::GrowthUnexplained,
+            VerdictName::AllocatorRetention => Self::AllocatorRetention,
+            VerdictName::OffHeapGrowth => Self::OffHeapGrowth,
+            VerdictName::NoLeakObserved => Self::NoLeakObserved,
+            VerdictName::Inconclusive => Self::Inconclusive,
+        }
+    }
+}
+
 /// One call stack and what became of the memory that it allocated.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]

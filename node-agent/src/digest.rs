@@ -3,13 +3,13 @@
 use std::collections::BTreeMap;
 
 use leakhound_crds::{
-    Digest, Finding, Frame, Verdict,
+    Digest, Finding, Frame,
     digest::MAX_FINDINGS,
     investigation::status::{Memory, Overhead, WatchedProcess},
 };
 use leakhound_report::{
     Options,
-    analysis::{self, Analysis, Class, VerdictName},
+    analysis::{self, Analysis, Class},
     analyze,
     recording::Recording,
 };
@@ -93,7 +93,7 @@ pub(crate) fn digest(recording: &Recording, seen: &Seen) -> Digest {
     let confidence = i32::from(analysis.verdict.confidence_percent);
     let losses = losses(&analysis);
     Digest {
-        verdict: verdict(analysis.verdict.name),
+        verdict: analysis.verdict.name.into(),
         confidence_percent: confidence,
         live_bytes: whole(analysis.totals.live_bytes),
         live_count: whole(analysis.totals.live_count),
@@ -112,17 +112,6 @@ pub(crate) fn digest(recording: &Recording, seen: &Seen) -> Digest {
         memory: seen.memory.shown(),
         snapshot_count: i32::try_from(analysis.snapshot_count).unwrap_or(i32::MAX),
         epochs: 1,
-    }
-}
-
-fn verdict(name: VerdictName) -> Verdict {
-    match name {
-        VerdictName::LeakLikely => Verdict::LeakLikely,
-        VerdictName::GrowthUnexplained => Verdict::GrowthUnexplained,
-        VerdictName::AllocatorRetention => Verdict::AllocatorRetention,
-        VerdictName::OffHeapGrowth => Verdict::OffHeapGrowth,
-        VerdictName::NoLeakObserved => Verdict::NoLeakObserved,
-        VerdictName::Inconclusive => Verdict::Inconclusive,
     }
 }
 

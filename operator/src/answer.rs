@@ -7,7 +7,7 @@ mod merge;
 mod stack_key;
 
 use leakhound_crds::{Digest, Finding, Frame, Verdict};
-use leakhound_report::analysis::{self, Analysis, Class, VerdictName};
+use leakhound_report::analysis::{self, Analysis, Class};
 use serde::{Deserialize, Serialize};
 
 pub(crate) use cut::{cut, growth_text};
@@ -58,7 +58,7 @@ impl From<&Analysis> for Answer {
         let confidence = analysis.verdict.confidence_percent;
         let slopes: f64 = growing.iter().map(|finding| finding.growth_bytes_per_hour).sum();
         Self {
-            verdict: verdict(analysis.verdict.name),
+            verdict: analysis.verdict.name.into(),
             confidence_percent: i32::from(confidence),
             reasons: analysis.verdict.reasons.clone(),
             outstanding_bytes: signed(analysis.totals.live_bytes),
@@ -129,17 +129,6 @@ fn bounded(finding: &Finding) -> Finding {
     finding.pod_name = None;
     finding.confidence_percent = finding.confidence_percent.clamp(0, 100);
     finding
-}
-
-fn verdict(name: VerdictName) -> Verdict {
-    match name {
-        VerdictName::LeakLikely => Verdict::LeakLikely,
-        VerdictName::GrowthUnexplained => Verdict::GrowthUnexplained,
-        VerdictName::AllocatorRetention => Verdict::AllocatorRetention,
-        VerdictName::OffHeapGrowth => Verdict::OffHeapGrowth,
-        VerdictName::NoLeakObserved => Verdict::NoLeakObserved,
-        VerdictName::Inconclusive => Verdict::Inconclusive,
-    }
 }
 
 fn signed(value: u64) -> i64 {

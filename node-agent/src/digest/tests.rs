@@ -1,4 +1,4 @@
-use leakhound_crds::digest::MAX_BYTES;
+use leakhound_crds::{Verdict, digest::MAX_BYTES};
 use leakhound_report::recording::{
     Allocator, Cohort, Frame as RawFrame, Header, Module, Record, Snapshot, Stack, StackCounters, Target,
 };
