@@ -128,7 +128,7 @@ pub struct LeakInvestigationSpec {
     #[serde(default)]
     #[x_kube(validation = rules::fixed("onAgentRestart"))]
     pub on_agent_restart: OnAgentRestart,
-    /// Which reports to make and where they go. Cannot be changed.
+    /// Which reports to make. Cannot be changed.
     #[serde(default)]
     #[x_kube(validation = rules::fixed("report"))]
     pub report: Report,

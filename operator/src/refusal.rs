@@ -34,10 +34,6 @@ pub(crate) enum Reason {
     UnsupportedKernel,
     /// No agent of ours is alive on the node.
     NoAgentOnNode,
-    /// The installation has no store of that name.
-    NoSuchStore,
-    /// The installation has no receiver of that name.
-    NoSuchReceiver,
 }
 
 impl Refusal {
@@ -57,8 +53,7 @@ impl Refusal {
             | Reason::NoSuchContainer
             | Reason::ContainerNotNamed
             | Reason::UnsupportedRuntime
-            | Reason::NoSuchStore
-            | Reason::NoSuchReceiver => false,
+            | Reason::UnsupportedKernel => false,
         }
     }
 }

@@ -120,29 +120,10 @@ impl Settings {
     /// Why this installation does not investigate what is asked for, whatever the target does.
     pub(crate) fn bar(&self, investigation: &LeakInvestigation) -> Option<Refusal> {
         let namespace = investigation.namespace().unwrap_or_default();
-        let report = &investigation.spec.report;
-        if namespace == self.namespace || self.deny_namespaces.contains(&namespace) {
-            return Some(Refusal::new(
+        (namespace == self.namespace || self.deny_namespaces.contains(&namespace)).then(|| {
+            Refusal::new(
                 Reason::Forbidden,
                 format!("namespace {namespace} is not investigated: see --deny-namespaces of the operator"),
-            ));
-        }
-        if report.storage_name != "default" {
-            return Some(Refusal::new(
-                Reason::NoSuchStore,
-                format!(
-                    "this installation has no store {}: leave out spec.report.storageName in another investigation",
-                    report.storage_name
-                ),
-            ));
-        }
-        report.notify.first().map(|name| {
-            Refusal::new(
-                Reason::NoSuchReceiver,
-                format!(
-                    "this installation notifies nobody called {name}: leave out spec.report.notify in another \
-                     investigation"
-                ),
             )
         })
     }

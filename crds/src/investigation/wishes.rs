@@ -216,25 +216,18 @@ pub enum OnAgentRestart {
     Fail,
 }
 
-/// Which reports to make and where they go.
+/// Which reports to make. Where they are kept is the installation's choice.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Report {
     /// Formats, each once. Default HTML alone.
     #[schemars(length(min = 1, max = 4), extend("x-kubernetes-list-type" = "set"))]
     pub formats: Vec<ReportFormat>,
-    /// Name of a store that the installation defines. Default default.
-    #[schemars(length(min = 1, max = 63))]
-    pub storage_name: String,
-    /// Names of receivers that the installation defines, at most 8.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 8), inner(length(min = 1, max = 63)), extend("x-kubernetes-list-type" = "set"))]
-    pub notify: Vec<String>,
 }
 
 impl Default for Report {
     fn default() -> Self {
-        Self { formats: vec![ReportFormat::Html], storage_name: "default".to_owned(), notify: Vec::new() }
+        Self { formats: vec![ReportFormat::Html] }
     }
 }
 

@@ -92,7 +92,7 @@ fn value_for(kind: char) -> BoxedStrategy<Value> {
 }
 
 /// Fields with the kind of value that they want: number, duration, size, word, boolean, object or list.
-const FIELDS: [(&str, char); 35] = [
+const FIELDS: [(&str, char); 33] = [
     ("target/container", 'w'),
     ("target/maxTargets", 'n'),
     ("target/processes", 'o'),
@@ -122,8 +122,6 @@ const FIELDS: [(&str, char); 35] = [
     ("budget/agentMemory", 's'),
     ("report", 'o'),
     ("report/formats", 'o'),
-    ("report/notify", 'o'),
-    ("report/storageName", 'w'),
     ("suspend", 'b'),
     ("stop", 'b'),
     ("ttlSecondsAfterFinished", 'n'),

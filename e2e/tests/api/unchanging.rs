@@ -26,7 +26,7 @@ async fn only_three_fields_may_change() {
         ("budget", json!({ "budget": { "cpuPercent": 50 } })),
         ("onContainerRestart", json!({ "onContainerRestart": "Fail" })),
         ("onAgentRestart", json!({ "onAgentRestart": "Fail" })),
-        ("report", json!({ "report": { "notify": ["team"] } })),
+        ("report", json!({ "report": { "formats": ["JSON"] } })),
     ];
     for (field, change) in refused {
         let answer = patch(server, &namespace, &change, true);

@@ -216,18 +216,6 @@ async fn wishes_that_cannot_be_granted_end_in_a_condition_with_a_next_step() {
             "NoPodMatches",
             "--show-labels",
         ),
-        (
-            "store",
-            json!({ "target": { "podName": "plain" }, "report": { "storageName": "archive" } }),
-            "NoSuchStore",
-            "archive",
-        ),
-        (
-            "receiver",
-            json!({ "target": { "podName": "plain" }, "report": { "notify": ["team"] } }),
-            "NoSuchReceiver",
-            "team",
-        ),
     ] {
         let investigation = rig.investigate(&namespace, name, &spec).await;
         let status = rig.until_reason(&namespace, name, reason).await;
