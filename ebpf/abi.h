@@ -212,6 +212,7 @@ enum ledger {
 	LEDGER_RECLAIMABLE = 25,	/* allocations left out that the kernel takes back by itself: page cache, inodes ... */
 	LEDGER_OWN_EVENTS = 26,		/* allocations left out because they are the tracer's own */
 	LEDGER_OVER_BUDGET = 27,	/* allocations left out because following them would have cost more than the budget */
+	LEDGER_MACHINE_EVENTS = 28,	/* tracepoints passed on the whole machine, by whomever: what nested misses are a share of */
 	LEDGER_LENGTH = 32,
 };
 

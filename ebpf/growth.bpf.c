@@ -67,6 +67,7 @@ int growth_allocated(__u64 *ctx)
 	__u64 page = ctx[0];
 	__u32 order = ctx[1], flags = ctx[2], *process;
 
+	ledger_add(LEDGER_MACHINE_EVENTS, 1);
 	if (!is_fresh_memory(flags, order) || !page)
 		return 0;
 	process = current_target();
@@ -121,6 +122,7 @@ int growth_freed(__u64 *ctx)
 	struct block_key key = { .address = ctx[0] };
 	struct block *found = bpf_map_lookup_elem(&blocks, &key);
 
+	ledger_add(LEDGER_MACHINE_EVENTS, 1);
 	if (!found || found->size > size) {
 		if (huge_pages && size < (__u64)PAGE_SIZE << HUGE_ORDER)
 			free_part(key.address, size);

@@ -54,6 +54,7 @@ static __always_inline struct trace *claim_trace(void)
 
 static __always_inline bool is_followed(void)
 {
+	ledger_add(LEDGER_MACHINE_EVENTS, 1);
 	if (!whole_machine)
 		return current_target();
 	if (current_process() != own_process)
@@ -138,6 +139,7 @@ static __always_inline int freed(__u64 address, bool known_kind)
 	struct block_key key = { .address = address };
 	struct block *found = bpf_map_lookup_elem(&blocks, &key);
 
+	ledger_add(LEDGER_MACHINE_EVENTS, 1);
 	if (!found && !whole_machine)
 		return 0;
 	struct stopwatch stopwatch = begin_effort(EFFORT_FREE);

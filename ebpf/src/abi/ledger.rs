@@ -49,6 +49,7 @@ ledger! {
     Reclaimable = 25, "reclaimable";
     OwnEvents = 26, "ownEvents";
     OverBudget = 27, "overBudget";
+    MachineEvents = 28, "machineEvents";
 }
 
 /// Length of the ledger in the kernel; the numbers above [`Ledger::ALL`] are kept free.

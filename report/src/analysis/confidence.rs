@@ -24,9 +24,10 @@ impl Doubts {
     }
 }
 
-/// Losses that are counted in the ledger, as a share of all allocations.
+/// Losses that are counted in the ledger, as a share of all allocations or of what `of` counts.
 struct Loss {
     keys: &'static [&'static str],
+    of: Option<&'static str>,
     /// What happened to the share that is put before it.
     what: &'static str,
     /// Shares from which on so many points are taken away.
@@ -39,19 +40,30 @@ const NUMBERS: &[(f64, u8)] = &[(0.05, 35), (0.01, 15), (0.001, 5)];
 const LOSSES: &[Loss] = &[
     Loss {
         keys: &["blocksFull", "countersFull", "callsFull", "walksBusy", "unreadableOut"],
+        of: None,
         what: "of the allocations were lost for want of room in the kernel: growth may be larger than shown",
         steps: NUMBERS,
         fatal: 0.2,
     },
     Loss {
         keys: &["overBudget"],
+        of: None,
         what: "of the allocations were left out, as following them would have cost more than the budget: growth may be larger than shown",
         steps: NUMBERS,
         fatal: 0.5,
     },
     Loss {
-        keys: &["missedFrees", "returnsUnmatched", "freesLost", "nestedMisses"],
+        keys: &["missedFrees", "returnsUnmatched", "freesLost"],
+        of: None,
         what: "of the frees or returns were missed: blocks may be shown as live that are not",
+        steps: NUMBERS,
+        fatal: 0.1,
+    },
+    // whoever's they were: of the target's as many were missed
+    Loss {
+        keys: &["nestedMisses"],
+        of: Some("machineEvents"),
+        what: "of what the kernel allocated and freed went unseen, as it came within another: numbers may be too high or too low",
         steps: NUMBERS,
         fatal: 0.1,
     },
@@ -64,6 +76,7 @@ const LOSSES: &[Loss] = &[
             "walksUnreadable",
             "walksTruncated",
         ],
+        of: None,
         what: "of the stacks are incomplete: different call paths may be counted as one",
         steps: &[(0.1, 10), (0.01, 5)],
         fatal: f64::INFINITY,
@@ -264,7 +277,8 @@ impl Doubts {
         if count == 0 {
             return;
         }
-        let share = count as f64 / (allocated as f64 + count as f64);
+        let seen = loss.of.and_then(|key| ledger.get(key)).copied().unwrap_or(allocated);
+        let share = count as f64 / (seen as f64 + count as f64);
         let reason = format!("{} {}.", amount::percent(share), loss.what);
         if share > loss.fatal {
             self.fatal.push(reason);

@@ -19,6 +19,7 @@ const KNOWN = new Map<string, Entry>(Object.entries({
   ownEvents: count("Our own doing", "what watching itself made the kernel allocate: left out"),
   freesLost: loss("Frees not counted", "the table was busy on that CPU: the block still counts as live"),
   nestedMisses: loss("Tracepoints not run", "the kernel was within another one on that CPU: an allocation or a free is missing"),
+  machineEvents: count("Tracepoints passed", "on the whole machine, by whomever: what was not run is a share of these"),
   slabPageBytes: count("Bytes of slab pages", "pages that the kernel's own allocator took for its objects, which are counted one by one"),
   streamLost: count("Blocks missing in the log", "they ended faster than --events could be written; the numbers here have them"),
   overBudget: loss("Left out for the budget", "following them would have cost the program more than it may: live bytes read low"),

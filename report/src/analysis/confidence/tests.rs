@@ -44,7 +44,7 @@ fn doubts_of(run: Run) -> Doubts {
 fn each_loss_takes_something_away_and_says_why() {
     let min_size = Settings { min_size_bytes: 512, ..Settings::default() };
     let sampled = Settings { sample_period_bytes: 1 << 19, ..Settings::default() };
-    let cases: [(&str, Run, u8, &str); 19] = [
+    let cases: [(&str, Run, u8, &str); 20] = [
         ("sound", SOUND, 90, ""),
         (
             "counts that are no loss",
@@ -68,6 +68,12 @@ fn each_loss_takes_something_away_and_says_why() {
         ("over budget", Run { ledger: &[("overBudget", 1500)], ..SOUND }, 55, "more than the budget"),
         ("many lost", Run { ledger: &[("callsFull", 1500)], ..SOUND }, 55, "13 % of the allocations"),
         ("missed frees", Run { ledger: &[("missedFrees", 200)], ..SOUND }, 75, "2 % of the frees"),
+        (
+            "missed on the whole machine",
+            Run { ledger: &[("nestedMisses", 500), ("machineEvents", 400_000)], ..SOUND },
+            85,
+            "under 1 % of what the kernel",
+        ),
         ("short stacks", Run { ledger: &[("walksNoRows", 5000)], ..SOUND }, 80, "33 % of the stacks"),
         ("processes", Run { ledger: &[("processesLeftOut", 3)], ..SOUND }, 80, "3 processes"),
         ("budget", Run { event: Some(EventKind::BudgetStep), ..SOUND }, 80, "lowered its own cost"),
