@@ -73,16 +73,16 @@ e2e: setup-test ## Run the tests on a real cluster with the chart and leaky pods
 .PHONY: cluster cluster-demo cluster-down
 E2E = $(SUDO) env PATH="$$PATH" HOME="$$HOME" $(TARGET)/debug/leakhound-e2e
 cluster: setup-cluster ## Bring up a real cluster with Leakhound on it: on kind where Docker is, else without Docker
-	cargo build --quiet --package leakhound-e2e
-	$(E2E) install
+	@cargo build --quiet --package leakhound-e2e
+	@$(E2E) install
 
 cluster-demo: setup-cluster ## From nothing to a verdict on a cluster: install, a leaky pod, an investigation; writes report.html
-	cargo build --quiet --package leakhound-e2e
-	$(E2E) demo
+	@cargo build --quiet --package leakhound-e2e
+	@$(E2E) demo
 
 cluster-down: ## End that cluster and remove everything it left
-	cargo build --quiet --package leakhound-e2e
-	$(E2E) down
+	@cargo build --quiet --package leakhound-e2e
+	@$(E2E) down
 
 .PHONY: kernels
 kernels: setup-kernels ## Run tests with real probes on other kernels in QEMU; the result is docs/kernels.md

@@ -5,12 +5,13 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
+use leakhound_crds::condition::{self, LEAK_DETECTED};
 use leakhound_crds::{Finding, LeakInvestigationStatus};
 use serde_json::json;
 
 use crate::command::output;
 use crate::examples::Examples;
-use crate::inquiry::{Inquiry, summary};
+use crate::inquiry::Inquiry;
 use crate::installation::{self, NAMESPACE};
 use crate::leaky::{self, Leaky};
 use crate::testbed::{Provider, Testbed};
@@ -28,8 +29,9 @@ pub async fn run(provider: Provider, dir: &Path, report: &Path) -> Result<()> {
     let step = |what: &str| println!("{:>4} s  {what}", begin.elapsed().as_secs());
     step("bringing up a cluster");
     let testbed = Testbed::up(provider, dir).await?;
-    step("installing Leakhound with Helm");
+    step("building Leakhound and loading its images");
     installation::load_images(&testbed)?;
+    step("installing it with Helm");
     installation::install(&testbed, &[]).await?;
     step("starting a pod that leaks: examples/seed.c");
     let seed = Leaky::named(NAME)?;
@@ -43,14 +45,17 @@ pub async fn run(provider: Provider, dir: &Path, report: &Path) -> Result<()> {
     step("done\n");
 
     print!("{}", output(&mut testbed.kubectl(&["get", "leakinvestigations"]))?);
-    println!("\n{}", summary(&status)?.message);
+    let found =
+        condition::find(&status.conditions, LEAK_DETECTED).context("it does not say whether it leaks")?;
+    println!("\n{}", found.message);
+    println!("\n{:>3}  {:>10}  {:>11}  {:<10} WHERE", "#", "LIVE", "GROWTH", "CLASS");
     status.findings.iter().for_each(|finding| println!("{}", line(finding)));
     std::fs::write(report, fetch(&testbed, &status)?)?;
     println!("\nThe whole report: open {} in a browser.", report.display());
-    println!(
-        "The cluster goes on: export KUBECONFIG={}; make cluster-down ends it.",
-        testbed.kubeconfig().display()
-    );
+    println!("\nThe cluster goes on. To look around, or to investigate something else:");
+    println!("  export KUBECONFIG={}", testbed.kubeconfig().display());
+    println!("  {} describe leakinvestigation {NAME}", testbed.kubectl(&[]).get_program().display());
+    println!("  make cluster-down    ends it, and removes everything it left");
     Ok(())
 }
 
