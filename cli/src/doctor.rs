@@ -8,7 +8,7 @@ use serde_json::json;
 use crate::{Outcome, args::Doctor, destination::Destination};
 
 pub(crate) fn doctor(doctor: &Doctor) -> Result<Outcome> {
-    let capabilities = Capabilities::probe(true).with_modes(&[Mode::Growth, Mode::Kernel]);
+    let capabilities = Capabilities::probe(true).with_modes(&[Mode::Heap, Mode::Growth, Mode::Kernel]);
     let text = if doctor.json { json(&capabilities)? } else { text(&capabilities) };
     Destination::Stdout.write(text.as_bytes())?;
     Ok(Outcome::Worked)

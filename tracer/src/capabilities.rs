@@ -8,7 +8,7 @@ use leakhound_report::recording::Mode;
 
 use crate::{
     causes::with_causes,
-    growth, kernel_memory,
+    growth, heap, kernel_memory,
     kernel_symbols::KernelSymbols,
     rung::{Rung, prove},
 };
@@ -64,12 +64,15 @@ impl Capabilities {
         }
     }
 
-    /// Tries modes out that do without probes in a program; heap mode works by the rungs.
+    /// Tries modes out: that a way of attaching works does not mean that this kernel's verifier takes heap mode's programs.
     #[must_use]
     pub fn with_modes(mut self, modes: &[Mode]) -> Self {
         for mode in modes {
             let result = match mode {
-                Mode::Heap => continue,
+                Mode::Heap => match self.best_rung() {
+                    Some(rung) => heap::prove(rung).map_err(|error| with_causes(&error)),
+                    None => continue,
+                },
                 Mode::Growth => growth::prove().map_err(|error| with_causes(&error)),
                 Mode::Kernel => prove_kernel_mode(),
             };
@@ -101,12 +104,16 @@ impl Capabilities {
     /// What keeps a mode from working here, in one sentence that says what to do; `None` when nothing does, or it was not
     /// tried.
     pub fn obstacle_to(&self, mode: Mode) -> Option<String> {
-        if mode == Mode::Heap {
-            return self.obstacle();
+        if let (Mode::Heap, Some(obstacle)) = (mode, self.obstacle()) {
+            return Some(obstacle);
         }
         let (_, result) = self.modes.iter().find(|(tried, _)| *tried == mode)?;
         let why = result.as_ref().err()?.lines().next().unwrap_or_default();
-        let name = if mode == Mode::Kernel { "kernel" } else { "growth" };
+        let name = match mode {
+            Mode::Heap => "heap",
+            Mode::Growth => "growth",
+            Mode::Kernel => "kernel",
+        };
         let what = || format!("{name} mode does not work on kernel {}: {why}", self.kernel);
         Some(self.lack().unwrap_or_else(what))
     }
@@ -180,6 +187,9 @@ mod tests {
     #[test]
     fn a_mode_is_not_kept_by_what_only_another_needs() {
         let mut here = on("6.1.0");
+        here.rungs = vec![(Rung::PerfEvent, Ok(()))];
+        here.modes = vec![(Mode::Heap, Err("the verifier forgot a limit".into()))];
+        assert!(here.obstacle_to(Mode::Heap).unwrap().ends_with("the verifier forgot a limit"));
         here.rungs = vec![(Rung::PerfEvent, Err("no uprobes".into()))];
         here.modes = vec![(Mode::Growth, Ok(())), (Mode::Kernel, Err("no tracepoint kmalloc\nmore".into()))];
         assert!(here.obstacle_to(Mode::Heap).is_some());

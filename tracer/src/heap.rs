@@ -54,5 +54,10 @@ impl Heap {
     }
 }
 
+/// Proves that this kernel takes heap mode's programs.
+pub fn prove(rung: Rung) -> Result<(), KernelSideError> {
+    Heap::load(rung, Constants::SELF_TEST, Capacity::SELF_TEST, false).map(drop)
+}
+
 #[cfg(test)]
 mod tests;
