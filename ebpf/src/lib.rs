@@ -6,14 +6,14 @@
 //! growth.bpf.c  which stacks made a program's memory grow, whatever allocator it has
 //! kernel.bpf.c  which paths through the kernel allocated its own memory that is still live
 //! probe.bpf.c   programs that only count: self-test and benchmark floor
-//!   unwind.bpf.h    walks a user stack without frame pointers
-//!   counters.bpf.h  live blocks, and counters by stack and cohort
-//!   insert.bpf.h    takes in and out what the kernel's allocators gave out
-//!   namespace.bpf.h numbers of processes in the tracer's pid namespace
-//!   target.bpf.h    which of the followed processes is running
-//!   effort.bpf.h    how often programs run and for how long
-//!   ration.bpf.h    how much may be followed until user space looks again
-//!   ledger.bpf.h    counts what was lost and why
+//!   unwind.bpf.h     walks a user stack without frame pointers
+//!   counters.bpf.h   live blocks, and counters by stack and cohort
+//!   insert.bpf.h     takes in and out what the kernel's allocators gave out
+//!   namespace.bpf.h  numbers of processes in the tracer's pid namespace
+//!   target.bpf.h     which of the followed processes is running
+//!   effort.bpf.h     how often programs run and for how long
+//!   ration.bpf.h     how much may be followed until user space looks again
+//!   ledger.bpf.h     counts what was lost and why
 //!   abi.h            = src/abi/
 //! ```
 
