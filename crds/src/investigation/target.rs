@@ -36,7 +36,10 @@ pub struct Target {
     #[serde(default = "one")]
     #[schemars(range(min = 1, max = 10))]
     pub max_targets: i32,
-    /// Which of the candidates come first: those that use the most memory, the oldest or the newest. Default HighestMemory.
+    /// Which of the candidates come first. HighestMemory goes by what the API knows of memory, as a metrics API is not
+    /// everywhere: those whose container was last killed for want of memory, then those that restarted most often, then those
+    /// with the highest memory limit, where none is the highest, then the oldest. Oldest and Newest go by the age of the pod.
+    /// Default HighestMemory.
     #[serde(default)]
     pub selection_policy: SelectionPolicy,
     /// Which processes of the container to watch.
@@ -160,7 +163,7 @@ impl From<&Selector> for LabelSelector {
 /// Which of the candidates come first.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum SelectionPolicy {
-    /// Those that use the most memory.
+    /// Those with the most trouble with memory: OOM kill, restarts, limit, age, in this order.
     #[default]
     HighestMemory,
     /// Those that run longest.

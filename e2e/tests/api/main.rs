@@ -1,6 +1,6 @@
 //! The API as the chart installs it, on a real API server: what users may write and read, and what nobody may.
 
-#![allow(clippy::unwrap_used, reason = "these are tests, in functions of several files")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "these are tests, in functions of several files")]
 
 mod admission;
 mod agents;

@@ -1,5 +1,8 @@
 //! What server-side apply does with a status: facts on which the operator is built.
 
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
+    JSONSchemaProps, JSONSchemaPropsOrArray,
+};
 use kube::{
     Api, Client,
     api::{Patch, PatchParams},
@@ -110,5 +113,55 @@ async fn bounds_of_the_status_are_enforced() {
     ] {
         let (code, message) = outcome(subject.apply(OPERATOR, json!({}), &status).await);
         assert!(code == 422 && message.contains(wanted), "{status}: {code} {message}");
+    }
+}
+
+/// The largest value that a schema admits; `number` tells those in one list apart.
+fn largest(schema: &JSONSchemaProps, number: usize, filler: char) -> Value {
+    if let Some(values) = &schema.enum_ {
+        return values[0].0.clone();
+    }
+    match (schema.type_.as_deref(), schema.format.as_deref(), &schema.items) {
+        (Some("object"), ..) => {
+            let fields = schema.properties.iter().flatten();
+            fields.map(|(name, field)| (name.clone(), largest(field, number, filler))).collect()
+        }
+        (Some("array"), _, Some(JSONSchemaPropsOrArray::Schema(items))) => {
+            let count = usize::try_from(schema.max_items.unwrap()).unwrap();
+            (0..count).map(|number| largest(items, number, filler)).collect()
+        }
+        (Some("integer"), Some("int32"), _) => json!(schema.maximum.map_or(2_147_483_647, whole)),
+        (Some("integer"), ..) => json!(schema.maximum.map_or((1 << 53) - 1, whole)),
+        (Some("string"), Some("date-time"), _) => json!("2026-01-01T00:00:00Z"),
+        (Some("string"), ..) => {
+            let length = usize::try_from(schema.max_length.unwrap()).unwrap();
+            let filler = if schema.pattern.is_some() { 'x' } else { filler };
+            let text: String =
+                format!("N{number:02}").chars().chain(std::iter::repeat(filler)).take(length).collect();
+            json!(text)
+        }
+        (other, ..) => panic!("nothing is known of {other:?}"),
+    }
+}
+
+#[allow(clippy::cast_possible_truncation, reason = "bounds are whole")]
+fn whole(bound: f64) -> i64 {
+    bound as i64
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_largest_status_that_the_definition_admits_can_be_stored() {
+    let Some(server) = ApiServer::shared().await else { return };
+    let [definition, _] = leakhound_crds::definition::definitions();
+    let schema = definition.spec.versions[0].schema.clone().unwrap().open_api_v3_schema.unwrap();
+    let status = &schema.properties.unwrap()["status"];
+    for (name, filler) in [("plain", 'x'), ("wide", '\u{1d11e}')] {
+        let subject = Subject::new(server, name).await;
+        let mut largest = largest(status, 0, filler);
+        largest["conditions"][0]["type"] = json!(SUCCEEDED); // there already, by default
+        let bytes = largest.to_string().len();
+        assert!(bytes > 64 << 10, "the cap of 64 KiB would be the schema's and not the operator's: {bytes}");
+        let stored = subject.apply(OPERATOR, json!({}), &largest).await.unwrap().status.unwrap();
+        assert_eq!(stored.findings.len(), 20);
     }
 }

@@ -8,6 +8,7 @@
 )]
 
 mod actors;
+mod definitions;
 mod failures;
 mod rig;
 mod samples;

@@ -35,6 +35,7 @@ async fn from_apply_to_report() {
     let probe = rig.order(&investigation).await;
     assert_eq!((probe.spec.node_name.as_str(), probe.spec.container_name.as_str()), ("story-a", "app"));
     assert_eq!(probe.spec.profile.snapshot_interval, "5s");
+    assert_eq!(probe.metadata.owner_references, None, "an owner in another namespace would get it collected");
     rig.says(
         &probe,
         ProbeReason::Running,
