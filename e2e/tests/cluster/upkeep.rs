@@ -81,7 +81,7 @@ pub(crate) async fn the_plugin_reads_a_report(stage: &Stage) -> Result<()> {
     ensure!(shown.contains("open_session") && shown.contains("seed.c:13"), "{shown}");
     let report = leak(&["report", "seed", "--output", "-"])?;
     // The API server's own proxy would rewrite links in the page; a forwarded port gives what was stored.
-    let hash: String = Sha256::digest(&report).iter().map(|byte| format!("{byte:02x}")).collect();
+    let hash = format!("{:x}", Sha256::digest(&report));
     ensure!(status.reports[0].sha256.as_ref() == Some(&hash), "another report: {report:.300}");
     let nodes = leak(&["doctor"])?;
     ensure!(nodes.contains("node1") || nodes.contains("leakhound-control-plane"), "{nodes}");
