@@ -7,6 +7,7 @@
 //! Guarantees: probes come off on every way out, because links end with the values that hold them; what the sink was given
 //! is a readable recording even when the run fails. A target that we did not start is never signalled.
 
+mod cycle;
 mod ending;
 mod flow;
 mod growth;

@@ -46,6 +46,9 @@ impl Reconciliation {
     ) -> Option<Self> {
         let (first, last) = (timeline.first()?, timeline.last()?);
         let start = first.anonymous_bytes?;
+        // a target that has ended holds nothing any more: what counts is what it held before
+        let alive = snapshots.iter().rposition(|snapshot| !snapshot.processes.is_empty())? + 1;
+        let (snapshots, timeline) = (snapshots.get(..alive)?, timeline.get(..alive)?);
         if timeline.len() < 3 {
             return None;
         }

@@ -2,7 +2,6 @@
 
 use std::{
     collections::HashSet,
-    os::fd::AsFd,
     time::{Duration, Instant},
 };
 
@@ -21,7 +20,7 @@ use super::{
     pace::Pace,
     processor::Reading,
     spending::Purse,
-    wait::{EndWatch, Woken, next_due, wait_until},
+    wait::EndWatch,
     watch::{self, Watch},
 };
 use crate::{
@@ -29,7 +28,6 @@ use crate::{
     followed::Followed,
     forks::Forks,
     kernel_side::monotonic_ns,
-    launch::Launched,
     locate::Target,
     modules::Modules,
     process::{ProcessError, ProcessId},
@@ -184,76 +182,6 @@ impl<'a> Run<'a> {
         };
         run.event(EventKind::Attached, None, detail)?;
         Ok(run)
-    }
-
-    /// From the first snapshot to the end record.
-    pub(super) fn watch(mut self, mut launched: Option<&mut Launched>) -> Result<(), InvestigationError> {
-        let began = Instant::now();
-        let started_by_us = launched.is_some();
-        let with_probes = self.read_processors();
-        if let Some(launched) = launched.as_mut() {
-            launched.go()?;
-        }
-        let end = began + self.settings.duration;
-        let mut due = began;
-        let reason = loop {
-            due = next_due(due, self.settings.interval, end, Instant::now());
-            let woken = loop {
-                match self.wait(due, began)? {
-                    Woken::AllEnded if self.goes_on_without_them(end)? => {}
-                    woken => break woken,
-                }
-            };
-            self.progress.elapsed = began.elapsed();
-            if due.elapsed() > self.settings.interval / 10 && woken == Woken::Due {
-                self.own.late_snapshots += 1;
-            }
-            if woken == Woken::Due && due < end {
-                self.refresh()?;
-            }
-            self.cores.during = with_probes.until(&self.read_processors());
-            if woken == Woken::TooDear && self.retreat(end)? {
-                return Ok(());
-            }
-            let reason = match woken {
-                Woken::TooDear => Some("budget"),
-                Woken::AllEnded => Some("targetExited"),
-                Woken::Stopped => Some("stopped"),
-                Woken::Due if due >= end => Some("duration"),
-                Woken::Due | Woken::News => None,
-            };
-            if reason.is_some() {
-                self.stand()?;
-            }
-            self.snapshot()?;
-            if let Some(reason) = reason {
-                break reason;
-            }
-        };
-        // what we started ends with us, and who asks to stop does not want to wait
-        let look_again = !started_by_us && matches!(reason, "duration" | "budget");
-        self.finish(reason, look_again)
-    }
-
-    fn wait(&mut self, due: Instant, began: Instant) -> Result<Woken, InvestigationError> {
-        loop {
-            let look = due.min(Instant::now() + self.purse.pause());
-            let processes = &self.processes;
-            let watches = || processes.iter().map(|(_, watch)| watch).collect();
-            let mut progress = self.progress;
-            let news = self.forks.as_ref().map(AsFd::as_fd);
-            let woken = wait_until(look, watches, news, self.observer.stop, || {
-                progress.elapsed = began.elapsed();
-                (self.observer.progress)(&progress);
-            });
-            self.look()?;
-            match woken {
-                _ if self.let_go.is_some() => return Ok(Woken::TooDear),
-                Woken::News => self.hear_news()?,
-                Woken::Due if look < due => self.drop_ended()?,
-                woken => return Ok(woken),
-            }
-        }
     }
 
     /// Follows one process, and says on how many functions probes went; `None` when it ended meanwhile, there is no slot

@@ -328,3 +328,37 @@ fn a_container_that_restarts_is_followed() {
     );
     drop(second);
 }
+
+/// The time in which a restart is waited for is none in which memory could have grown.
+#[test]
+fn the_last_snapshot_of_a_killed_container_is_of_its_end() {
+    if !can_probe() {
+        return;
+    }
+    let program = compile("cc", "leak.c", "leak_until_killed", &["-g", "-O2"]);
+    let id = format!("{:064x}", u64::from(std::process::id()) << 32);
+    let container = Container::make(&id);
+    let mut only = Some(container.run(&program, "100000 600"));
+    wait_for("the program to be itself", || {
+        only.iter().any(|child| {
+            fs::read_link(format!("/proc/{}/exe", child.0.id()))
+                .is_ok_and(|path| path.ends_with("leak_until_killed"))
+        })
+    });
+    let target = Target::container(&id).unwrap();
+    let mut looks = 0;
+    let mut kill_later = || {
+        looks += 1;
+        if looks > 10 {
+            drop(only.take());
+        }
+    };
+    let never = AtomicBool::new(false);
+    let settings = short(Duration::from_secs(300));
+    let recording = watch_with(Subject::Running(target), &settings, &never, &mut kill_later).unwrap();
+    assert_eq!(end(&recording).reason, "targetExited", "{:?}", recording.events);
+    let last = recording.snapshots.last().unwrap();
+    let dead_seconds = (end(&recording).time_ns - last.time_ns) / 1_000_000_000;
+    assert!(dead_seconds >= 8, "{dead_seconds} s were waited after the last snapshot");
+    assert!(recording.snapshots.iter().rev().skip(1).all(|snapshot| !snapshot.processes.is_empty()));
+}

@@ -48,6 +48,17 @@ fn totals(freed_bytes: u64) -> Totals {
 }
 
 #[test]
+fn the_memory_of_a_target_that_has_ended_is_what_it_held_before() {
+    let leak = |at: u64| [at.min(9) * 5 * MIB, 0];
+    let memory = reconciled(leak, |at| if at < 10 { vec![(1, (10 + at * 5) * MIB, 0)] } else { Vec::new() });
+    assert!(
+        memory.sentence().unwrap().starts_with("Of +45.0 MiB anonymous memory"),
+        "{:?}",
+        memory.sentence()
+    );
+}
+
+#[test]
 fn a_leak_explains_the_memory_it_takes() {
     let memory = reconciled(|at| [at * 5 * MIB, at * MIB / 4], |at| vec![(1, (10 + at * 5) * MIB, 3 * MIB)]);
     assert!(!memory.is_material(memory.unexplained), "{memory:?}");
