@@ -12,6 +12,7 @@ use leakhound_e2e::wait::until;
 use serde_json::{Value, json};
 
 use crate::stage::{SOON, Stage};
+use crate::verdicts;
 
 const END: Duration = Duration::from_secs(900);
 
@@ -77,7 +78,7 @@ pub(crate) async fn deleted_with_its_report_when_its_time_is_over(stage: &Stage)
     .await
 }
 
-/// The report as JSON, in which what this function allocated is live, whatever so short a time allows to say of it.
+/// The report as JSON, in which what this function allocated is live; it is a finding of the status as well.
 fn kept(stage: &Stage, status: &LeakInvestigationStatus, function: &str) -> Result<Value> {
     let report: Value = serde_json::from_str(&fetch_as(&stage.testbed, status, "JSON")?)?;
     let through = |finding: &Value| {
@@ -88,6 +89,8 @@ fn kept(stage: &Stage, status: &LeakInvestigationStatus, function: &str) -> Resu
     let findings = report["findings"].as_array().context("the report has no findings")?;
     let kept = findings.iter().any(|finding| through(finding) && live(finding));
     ensure!(kept, "what was seen until then is lost: {findings:#?}");
+    let told = status.findings.iter().any(|finding| verdicts::through(finding, function));
+    ensure!(told, "the status does not tell of {function}: {:#?}", status.findings);
     Ok(report)
 }
 

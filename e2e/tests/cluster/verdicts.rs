@@ -65,7 +65,7 @@ fn lost(finding: &Finding) -> bool {
     LOST.contains(&finding.class.as_str())
 }
 
-fn through(finding: &Finding, function: &str) -> bool {
+pub(crate) fn through(finding: &Finding, function: &str) -> bool {
     finding.frames.iter().any(|frame| frame.function.contains(function))
 }
 
