@@ -7,7 +7,7 @@ const rust = (path: string) => readFileSync(new URL(`../../../../${path}`, impor
 
 test("every entry that the Rust side writes is explained", () => {
   const keys = [
-    ...rust("ebpf/src/abi.rs").matchAll(/= \d+, "(\w+)";/g),
+    ...rust("ebpf/src/abi/ledger.rs").matchAll(/= \d+, "(\w+)";/g),
     ...rust("report/src/recording/skipped.rs").matchAll(/=> "(\w+)"/g),
     ...rust("report/src/memleak/losses.rs").matchAll(/=> "(\w+)"/g),
     ...rust("tracer/src/investigation/ledger.rs").matchAll(/\("(\w+)", own/g),
