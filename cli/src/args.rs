@@ -111,11 +111,15 @@ pub(crate) struct Run {
     pub(crate) outputs: Outputs,
 }
 
+fn process_number(text: &str) -> Result<u32, String> {
+    text.parse().map_err(|why| format!("{why}: a process is named by its number, which `pgrep NAME` finds"))
+}
+
 #[derive(Debug, Args)]
 #[group(multiple = false)]
 pub(crate) struct TargetArgs {
     /// A running process, with all its threads
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = process_number)]
     pub(crate) pid: Option<u32>,
     /// All processes of a container, by id or the first 12 characters of it
     #[arg(long, value_name = "ID")]

@@ -294,6 +294,8 @@ fn unexplained(case: &Case<'_>) -> Option<Opinion> {
 }
 
 fn nothing_grew(case: &Case<'_>) -> Opinion {
+    /// Draws of one stack until its growth can be told from chance: their sum is then known to a third or so.
+    const DRAWN_OFTEN_ENOUGH: u64 = 10;
     let count =
         |classes: &[Class]| case.findings.iter().filter(|finding| classes.contains(&finding.class)).count();
     let watched = case.recording.duration_ns() as f64 / 1e9;
@@ -315,7 +317,12 @@ fn nothing_grew(case: &Case<'_>) -> Opinion {
         _ => 95,
     };
     let watched = amount::seconds(watched);
+    let period = case.recording.header.settings.sample_period_bytes;
     reasons.push(match case.recording.header.mode {
+        _ if period > 0 => format!(
+            "A leak of less than about {} in these {watched} would not show, as too few of its blocks are drawn: watch for longer, or follow a finer sample.",
+            amount::bytes(period.saturating_mul(DRAWN_OFTEN_ENOUGH))
+        ),
         Mode::Growth => format!(
             "A leak that still finds room in memory which the program has already would not show in {watched}."
         ),

@@ -259,3 +259,14 @@ fn the_limit_is_as_far_as_the_leak_is_slow() {
     assert_eq!(limited.verdict.seconds_to_limit, Some(60.0), "23 MiB resident, 1 MiB more each second");
     assert_eq!(leaking().analyzed().verdict.seconds_to_limit, None);
 }
+
+#[test]
+fn a_sample_that_shows_nothing_says_what_it_would_have_missed() {
+    let settings = Settings { sample_period_bytes: 512 << 10, ..steady().header.settings };
+    let run = Run { header: Header { settings, ..steady().header }, ..steady() };
+    let verdict = run.analyzed().verdict;
+    assert_eq!(verdict.name, VerdictName::NoLeakObserved, "{verdict:?}");
+    let missed =
+        |reason: &String| reason.contains("less than about 5.00 MiB") && reason.contains("finer sample");
+    assert!(verdict.reasons.iter().any(missed), "{:?}", verdict.reasons);
+}
