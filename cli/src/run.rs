@@ -89,7 +89,10 @@ fn record(
     file: Option<Destination>,
     quiet_target: bool,
 ) -> Result<(Recording, Result<(), InvestigationError>)> {
-    let capabilities = Capabilities::probe(run.attach.is_some()).with_modes(&[settings.mode]);
+    // heap mode's programs are loaded by the investigation itself, which says so when that fails
+    let modes = [settings.mode];
+    let tried = if run.mode == Mode::Heap { &[][..] } else { &modes };
+    let capabilities = Capabilities::probe(run.attach.is_some()).with_modes(tried);
     if let Some(obstacle) = capabilities.obstacle_to(settings.mode) {
         bail!(InvestigationError::Obstacle(obstacle));
     }

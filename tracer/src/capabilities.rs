@@ -26,7 +26,7 @@ pub struct Capabilities {
     pub missing: Vec<(&'static str, &'static str)>,
     /// Every way of attaching, and why it does not work, when it does not.
     pub rungs: Vec<(Rung, Result<(), String>)>,
-    /// Modes that do without probes in a program, as far as they were asked about, and why one does not work.
+    /// Modes, as far as they were tried out, and why one does not work.
     pub modes: Vec<(Mode, Result<(), String>)>,
 }
 
