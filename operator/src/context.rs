@@ -23,6 +23,7 @@ use tokio::sync::{Semaphore, mpsc};
 use crate::{
     controller::ReconcileError,
     metrics::Metrics,
+    order::sequence,
     queue::{Entry, Place, Turn, turns},
     settings::Settings,
     storage::Storage,
@@ -78,11 +79,11 @@ impl Context {
         api.get_metadata_opt(name).await.map_err(|source| ReconcileError::api("get a namespace", source))
     }
 
-    /// The probes of an investigation, oldest first.
+    /// The probes of an investigation; those of one target in the order in which they were ordered.
     pub(crate) fn probes_of(&self, investigation: &LeakInvestigation) -> Vec<Arc<LeakProbe>> {
         let uid = investigation.uid().unwrap_or_default();
         let mut probes = self.probes.state_filter(|probe| probe.spec.investigation.uid == uid);
-        probes.sort_by_key(|probe| (probe.creation_timestamp().map(|time| time.0), probe.name_any()));
+        probes.sort_by_key(|probe| sequence(probe));
         probes
     }
 

@@ -1,12 +1,16 @@
 //! What the leader does, from taking over to giving up: watch, reconcile, sweep, take recordings.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    hash::{DefaultHasher, Hash, Hasher},
+    sync::Arc,
+    time::Duration,
+};
 
 use futures::{Stream, StreamExt, TryStreamExt, stream};
 use kube::{
     Api, Client, Resource,
     runtime::{
-        WatchStreamExt,
+        PredicateConfig, WatchStreamExt,
         events::{Recorder, Reporter},
         reflector::{self, ObjectRef, store::Writer},
         watcher,
@@ -69,7 +73,9 @@ pub(crate) async fn lead(
         ordered: Ordered::default(),
     });
     let all: Api<LeakInvestigation> = Api::all(realm.client.clone());
-    let of_investigations = watched(all, investigation_writer).map_ok(|object| ObjectRef::from_obj(&object));
+    let of_investigations = watched(all, investigation_writer)
+        .predicate_filter(basis, PredicateConfig::default())
+        .map_ok(|object| ObjectRef::from_obj(&object));
     let of_probes = watched(context.own::<LeakProbe>(), probe_writer).map_ok(|probe| {
         let owner = &probe.spec.investigation;
         ObjectRef::new(&owner.name).within(&owner.namespace)
@@ -114,6 +120,15 @@ where
         })
         .reflect(writer)
         .touched_objects()
+}
+
+/// What of an investigation is worth a reconcile, as a hash: labels, annotations and the like are other people's.
+fn basis(investigation: &LeakInvestigation) -> Option<u64> {
+    let metadata = &investigation.metadata;
+    let status = serde_json::to_string(&investigation.status).ok()?;
+    let mut hasher = DefaultHasher::new();
+    (&metadata.uid, metadata.generation, metadata.deletion_timestamp.is_some(), status).hash(&mut hasher);
+    Some(hasher.finish())
 }
 
 /// Wakes those whose turn it is.

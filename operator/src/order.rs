@@ -13,7 +13,7 @@ use leakhound_crds::{
 };
 use sha2::{Digest, Sha256};
 
-use crate::{controller::resolve::Target, hex::hex};
+use crate::{controller::resolve::Target, hex::hex, stage::created};
 
 /// What an agent may take beyond the time with probes on and the time to start: attaching, naming stacks, uploading.
 const SLACK: SignedDuration = SignedDuration::from_secs(60);
@@ -21,6 +21,8 @@ const SLACK: SignedDuration = SignedDuration::from_secs(60);
 const NAME_PART: usize = 40;
 /// How often the container had restarted when its first probe was ordered.
 pub(crate) const RESTARTS_BEFORE: &str = "leakhound.dev/restarts-before";
+/// Which of its target's probes it is, from 0: times of creation are whole seconds, and two may share one.
+const EPOCH: &str = "leakhound.dev/epoch";
 
 /// The probe for the `epoch`th stretch of time (from 0) in which `target` is watched. The same epoch gives the same name, so
 /// ordering it twice makes one probe.
@@ -56,7 +58,10 @@ pub(crate) fn order(
     let metadata = ObjectMeta {
         name: Some(name(&reference, target, epoch)),
         labels: Some(labels.map(|(key, value)| (key.to_owned(), value.clone())).into()),
-        annotations: Some(BTreeMap::from([(RESTARTS_BEFORE.to_owned(), restarts_before.to_string())])),
+        annotations: Some(BTreeMap::from([
+            (RESTARTS_BEFORE.to_owned(), restarts_before.to_string()),
+            (EPOCH.to_owned(), epoch.to_string()),
+        ])),
         ..ObjectMeta::default()
     };
     let spec = LeakProbeSpec {
@@ -88,5 +93,36 @@ fn name(reference: &InvestigationRef, target: &Target, epoch: usize) -> String {
 
 /// How often the container had restarted when its first probe was ordered.
 pub(crate) fn restarts_before(probe: &LeakProbe) -> Option<i32> {
-    probe.metadata.annotations.as_ref()?.get(RESTARTS_BEFORE)?.parse().ok()
+    noted(probe, RESTARTS_BEFORE)
+}
+
+/// Sorts the probes of a target as they were ordered. Where the number is missing, the time has to do.
+pub(crate) fn sequence(probe: &LeakProbe) -> impl Ord + use<> {
+    (noted::<usize>(probe, EPOCH), created(probe), probe.metadata.name.clone())
+}
+
+fn noted<T: std::str::FromStr>(probe: &LeakProbe, key: &str) -> Option<T> {
+    probe.metadata.annotations.as_ref()?.get(key)?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixture;
+
+    #[test]
+    fn probes_of_the_same_second_stay_in_order() {
+        let investigation = fixture::investigation();
+        let probe = |epoch| {
+            let left = std::time::Duration::from_secs(60);
+            let mut probe =
+                order(&investigation, &fixture::target("cart-1"), epoch, left, 0, fixture::now()).unwrap();
+            probe.metadata.creation_timestamp = Some(Time(fixture::now()));
+            probe
+        };
+        let ordered: Vec<LeakProbe> = (0..12).map(probe).collect();
+        let mut sorted: Vec<LeakProbe> = ordered.iter().rev().cloned().collect();
+        sorted.sort_by_key(sequence);
+        assert_eq!(sorted, ordered);
+    }
 }

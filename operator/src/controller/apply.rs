@@ -4,6 +4,7 @@
 //! their content. So whoever dies in between leaves nothing but work for the next reconcile.
 
 mod conclude;
+mod write;
 
 use jiff::{SignedDuration, Timestamp};
 use kube::{
@@ -46,7 +47,7 @@ pub(crate) async fn apply(
     if let Some(rest) = rest_of_quiet(observed, &plan.status) {
         return Ok(Some(wake.map_or(rest, |wake| wake.min(rest))));
     }
-    write(context, &observed.investigation, &plan.status).await?;
+    write::write(context, &observed.investigation, &plan.status).await?;
     for event in events::between(old, &plan.status) {
         events::publish(context, &observed.investigation, &event).await;
     }
@@ -128,32 +129,6 @@ async fn expire(context: &Context, investigation: &LeakInvestigation) -> Result<
 
 fn is_gone(error: &kube::Error) -> bool {
     matches!(error, kube::Error::Api(status) if status.code == 404)
-}
-
-/// The whole status, with the version that it was computed from: an apply withdraws what it leaves out, and an object that
-/// was made again under the same name must not inherit a verdict.
-async fn write(
-    context: &Context,
-    investigation: &LeakInvestigation,
-    status: &LeakInvestigationStatus,
-) -> Result<(), ReconcileError> {
-    let name = investigation.name_any();
-    let api = context.namespaced::<LeakInvestigation>(&investigation.namespace().unwrap_or_default());
-    let patch = json!({
-        "apiVersion": "leakhound.dev/v1alpha1",
-        "kind": "LeakInvestigation",
-        "metadata": { "name": name, "resourceVersion": investigation.resource_version() },
-        "status": status,
-    });
-    let params = PatchParams::apply(OPERATOR_ACCOUNT).force();
-    match api.patch_status(&name, &params, &Patch::Apply(&patch)).await {
-        Ok(_) => {
-            context.metrics.status_written();
-            Ok(())
-        }
-        Err(source) if is_gone(&source) => Ok(()),
-        Err(source) => Err(ReconcileError::api("write a status", source)),
-    }
 }
 
 /// How long to hold back a status in which only numbers changed.
