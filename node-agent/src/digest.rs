@@ -13,6 +13,7 @@ use leakhound_report::{
     analyze,
     recording::Recording,
 };
+use leakhound_tracer::{investigation::Progress, sampling::Period};
 use sha2::{Digest as _, Sha256};
 
 use crate::container;
@@ -71,10 +72,18 @@ pub(crate) struct Seen {
     pub(crate) memory: MemoryWindow,
     /// Programs by process, as the container names them.
     pub(crate) programs: BTreeMap<u32, String>,
-    /// What watching costs, in seconds of one core per second; 0 when it is not measured.
+    /// What watching costs at present, in seconds of one core per second.
     pub(crate) share_of_core: f64,
     /// The present period of sampling in bytes; `None` while every allocation is followed.
     pub(crate) sample_period: Option<u64>,
+}
+
+impl Seen {
+    /// Takes in what the tracer says of itself.
+    pub(crate) fn note_cost(&mut self, now: &Progress) {
+        self.share_of_core = now.share_of_core;
+        self.sample_period = now.sample_period.map(Period::bytes);
+    }
 }
 
 /// Judges a recording as it is.
@@ -105,7 +114,7 @@ pub(crate) fn digest(recording: &Recording, seen: &Seen) -> Digest {
             .map(|finding| shown(finding, confidence))
             .collect(),
         events: whole(events(&analysis)),
-        overhead: overhead(&analysis, seen, losses.values().sum()),
+        overhead: overhead(recording, &analysis, seen, losses.values().sum()),
         losses,
         attach_method: recording.header.host.attach.clone(),
         processes: processes(recording, &seen.programs),
@@ -165,9 +174,9 @@ fn events(analysis: &Analysis) -> u64 {
     analysis.overhead.events.max(sum)
 }
 
-fn overhead(analysis: &Analysis, seen: &Seen, dropped: i64) -> Overhead {
+fn overhead(recording: &Recording, analysis: &Analysis, seen: &Seen, dropped: i64) -> Overhead {
     let on_average = analysis.overhead.events_per_second * analysis.overhead.probe_nanoseconds / 1e9;
-    let of_a_core = if seen.share_of_core > 0.0 { seen.share_of_core } else { on_average };
+    let of_a_core = if recording.end.is_some() { on_average } else { seen.share_of_core };
     Overhead {
         cpu_permille: i32::try_from(rounded(of_a_core * 1000.0)).unwrap_or(i32::MAX),
         events: whole(events(analysis)),

@@ -198,7 +198,7 @@ pub struct Memory {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Overhead {
-    /// Share of one core, in thousandths.
+    /// Share of one core, in thousandths: of the last second while probes are on, and on average once they are off.
     pub cpu_permille: i32,
     /// Events seen.
     pub events: i64,

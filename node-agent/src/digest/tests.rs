@@ -1,6 +1,7 @@
 use leakhound_crds::{Verdict, digest::MAX_BYTES};
 use leakhound_report::recording::{
-    Allocator, Cohort, Frame as RawFrame, Header, Module, Record, Snapshot, Stack, StackCounters, Target,
+    Allocator, Cohort, End, Frame as RawFrame, Header, Module, Overhead as Cost, Record, Snapshot, Stack,
+    StackCounters, Target,
 };
 use proptest::prelude::*;
 
@@ -89,6 +90,17 @@ fn the_digest_tells_what_leaks_and_not_what_is_given_back() {
     let process = &digest.processes[0];
     assert_eq!((process.pid, process.exe.as_str()), (7, "/app/server"));
     assert_eq!((process.build_id.as_deref(), process.allocator.as_deref()), (Some("ab12"), Some("glibc")));
+}
+
+#[test]
+fn what_watching_cost_is_an_average_once_it_is_over() {
+    let mut recording = recording(&[("lose", 100_000)], 1);
+    let seen = Seen { share_of_core: 0.5, ..Seen::default() };
+    assert_eq!(digest(&recording, &seen).overhead.cpu_permille, 500);
+    // 20 minutes of 1,000 calls a second, 20 us each
+    let overhead = Cost { events: 1_200_000, probe_ns: 20_000.0, ..Default::default() };
+    recording.end = Some(End { time_ns: 20 * MINUTE_NS, overhead, ..End::default() });
+    assert_eq!(digest(&recording, &seen).overhead.cpu_permille, 20);
 }
 
 #[test]

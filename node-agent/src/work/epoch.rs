@@ -5,7 +5,7 @@ use std::{path::PathBuf, sync::Arc, time::Duration};
 use kube::ResourceExt;
 use leakhound_crds::{Time, probe::ProbeReason};
 use leakhound_report::{amount, recording::Recording};
-use leakhound_tracer::{investigation::Progress, sampling::Period};
+use leakhound_tracer::investigation::Progress;
 use tokio::time::Instant;
 
 use super::{Work, pace::Pace, prepare::prepare};
@@ -113,9 +113,7 @@ impl Work {
                 _ = beats.tick() => {
                     // a group that is gone says nothing, so it is asked while it is there
                     seen.memory.note(container::memory(&container.folder));
-                    let cost = watching.progress();
-                    (seen.share_of_core, seen.sample_period) =
-                        (cost.share_of_core, cost.sample_period.map(Period::bytes));
+                    seen.note_cost(&watching.progress());
                     let taken = *snapshots.borrow_and_update();
                     if !stopping && pace.is_due(taken, Instant::now()) {
                         pace.spoke(taken, Instant::now());
@@ -134,6 +132,7 @@ impl Work {
             }
         };
         seen.memory.note(container::memory(&container.folder));
+        seen.note_cost(&watching.progress());
         if watching.is_too_dear() && noted != Some(End::Deleted) {
             noted = Some(End::TooDear(profile::too_dear(&self.probe.spec, watching.busiest())));
         }
