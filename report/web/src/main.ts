@@ -28,6 +28,7 @@ try {
   failure.hidden = false;
   failure.textContent = `This report could not be read: ${error instanceof Error ? error.message : String(error)}. The file may be cut off or changed; write it again with leakhound report.`;
   get("main").hidden = true;
+  get("opening").hidden = true;
   throw error;
 }
 
@@ -36,6 +37,9 @@ async function open() {
   const report = new Report(await decode(source.textContent ?? ""));
   source.remove();
   performance.mark("leakhound:decoded");
+  // Charts measure where they stand: from here to the first paint everything is drawn.
+  get("opening").hidden = true;
+  get("main").hidden = false;
   const view = new View(fromHash(location.hash, report));
 
   header(report);

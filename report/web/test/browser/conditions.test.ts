@@ -46,6 +46,19 @@ test("hostile names are inert and legible, in every section and open row", () =>
   assert.equal(await overflow(page), 0);
 }));
 
+test("until its data are unpacked the page says that it is opening, and shows no empty section", async () => {
+  const session = await launch();
+  try {
+    const page = await session.context.newPage();
+    await page.addInitScript(() => { Response.prototype.arrayBuffer = () => new Promise(() => {}); });
+    await page.goto(sample("small"));
+    await until(page, `document.getElementById("main").hidden`);
+    assert.equal(await page.evaluate(() => [...document.querySelectorAll<HTMLElement>("h1, h2, #opening")].filter((shown) => shown.offsetHeight > 0).map((shown) => shown.innerText).join()), "Opening the report …");
+  } finally {
+    await session.close();
+  }
+});
+
 test("the policy lets nothing else run or be asked for", async () => {
   const session = await launch();
   try {
