@@ -1,8 +1,11 @@
 //! From the classes of all stacks, the memory of the process and the doubts to one verdict: a chain of checks, the first
 //! that applies decides. None may say more than the recording can bear.
 
+mod blame;
+mod memory;
+
 use crate::{
-    amount, origin,
+    amount,
     recording::{EventKind, Mode, Recording, Source},
 };
 
@@ -38,11 +41,11 @@ const CHECKS: &[(&str, Check)] = &[
     ("not to be trusted", not_to_be_trusted),
     ("nothing seen", nothing_seen),
     ("old memory turned over", turnover),
-    ("far more memory outside", mostly_off_heap),
-    ("leak", leak),
-    ("strong suspicion", strong_suspicion),
-    ("kept by the allocator", retained),
-    ("outside the allocators", off_heap),
+    ("far more memory outside", memory::mostly_off_heap),
+    ("leak", blame::leak),
+    ("strong suspicion", blame::strong_suspicion),
+    ("kept by the allocator", memory::retained),
+    ("outside the allocators", memory::off_heap),
     ("growth without a name", unexplained),
 ];
 
@@ -130,135 +133,6 @@ fn turnover(case: &Case<'_>) -> Option<Opinion> {
     case.turnover.map(|turnover| (VerdictName::Inconclusive, 0, vec![turnover.sentence()]))
 }
 
-fn mostly_off_heap(case: &Case<'_>) -> Option<Opinion> {
-    let leaked: u64 =
-        alarms(case).map(|finding| finding.last_live_bytes.saturating_sub(finding.first_live_bytes)).sum();
-    let memory = case.memory?;
-    if memory.unexplained.max(memory.mapped) < 4.0 * leaked as f64 {
-        return None;
-    }
-    let (name, confidence, mut reasons) = off_heap(case)?;
-    if leaked > 0 {
-        reasons.push(format!("Beside that, stacks that look like leaks grew by {}.", amount::bytes(leaked)));
-    }
-    Some((name, confidence, reasons))
-}
-
-fn leak(case: &Case<'_>) -> Option<Opinion> {
-    let leaks: Vec<&Finding> = case.findings.iter().filter(|finding| finding.class == Class::Leak).collect();
-    leaks.first()?;
-    let confidence = match case.recording.snapshots.len() {
-        ..10 => 80,
-        10..20 => 90,
-        _ => 95,
-    };
-    let mut reasons = accuse(("loses", "lose"), "memory steadily", &leaks);
-    let Some(small) = beside_the_rest(case, &leaks) else {
-        return Some((VerdictName::LeakLikely, confidence, reasons));
-    };
-    reasons.push(small);
-    Some((VerdictName::LeakLikely, confidence - 20, reasons))
-}
-
-/// Says so when what is lost is less than a hundredth of what the heap swings by: then one large block forgotten for a
-/// while weighs more, and what looks like a loss may be the book-keeping of what swings.
-fn beside_the_rest(case: &Case<'_>, leaks: &[&Finding]) -> Option<String> {
-    let live = || case.timeline.iter().map(|point| point.live_bytes);
-    let swing = live().max()? - live().min()?;
-    let lost = leaks.iter().map(|finding| finding.last_live_bytes.saturating_sub(finding.first_live_bytes));
-    let lost = lost.fold(0, u64::saturating_add);
-    (lost < swing / 100).then(|| {
-        let (lost, swing) = (amount::bytes(lost), amount::bytes(swing));
-        format!("That is little beside the rest of the heap: {lost}, while live bytes swing by {swing}.")
-    })
-}
-
-fn strong_suspicion(case: &Case<'_>) -> Option<Opinion> {
-    const ENOUGH_SNAPSHOTS: usize = 8;
-    let suspects: Vec<&Finding> = alarms(case)
-        .filter(|finding| finding.grew_every_snapshot || finding.evidence.growing_share >= 0.9)
-        .collect();
-    suspects.first()?;
-    let enough =
-        case.recording.snapshots.len() >= ENOUGH_SNAPSHOTS && case.recording.header.mode == Mode::Heap;
-    enough.then(|| {
-        (VerdictName::LeakLikely, 70, accuse(("grew", "grew"), "in nearly every snapshot", &suspects))
-    })
-}
-
-/// Who does it, how fast, and why we think so. `verb` is that of one stack and that of several.
-fn accuse(verb: (&str, &str), how: &str, findings: &[&Finding]) -> Vec<String> {
-    let Some(first) = findings.first() else { return Vec::new() };
-    let rate: f64 = findings.iter().map(|finding| finding.growth_bytes_per_hour).sum::<f64>() / 3600.0;
-    let name = name(first);
-    let rate = if rate > 0.0 { format!(", {}", amount::rate(rate)) } else { String::new() };
-    let who = match findings.len() {
-        1 => format!("1 stack {} {how}{rate}: {name}.", verb.0),
-        count => format!("{count} stacks {} {how}{rate} together; the first is {name}.", verb.1),
-    };
-    vec![who, first.evidence.because.clone()]
-}
-
-/// The innermost function of the program itself, with its place: nobody goes looking for a leak in strdup.
-fn name(finding: &Finding) -> String {
-    let title = origin::own(&finding.frames).iter().position(|own| *own).unwrap_or(0);
-    match finding.frames.get(title) {
-        Some(frame) => match (&frame.file, frame.line) {
-            (Some(file), Some(line)) => {
-                format!("{} ({}:{line})", frame.function, file.rsplit('/').next().unwrap_or(file))
-            }
-            _ => frame.function.clone(),
-        },
-        None => "a stack without frames".to_owned(),
-    }
-}
-
-fn retained(case: &Case<'_>) -> Option<Opinion> {
-    let memory = case.memory.filter(|_| case.recording.header.mode == Mode::Heap)?;
-    if !memory.is_material(memory.unexplained) || !memory.is_retained(case.peak_live, case.totals) {
-        return None;
-    }
-    let resident = case.timeline.last().and_then(|point| point.anonymous_bytes).unwrap_or_default();
-    let mut reasons = vec![format!(
-        "The program freed what it took ({} live at most, {} in the end), but {} of anonymous memory are still resident.",
-        amount::bytes(case.peak_live),
-        amount::bytes(memory.live.1),
-        amount::bytes(resident)
-    )];
-    reasons.extend(retention::knobs(&case.recording.header.allocators));
-    Some((VerdictName::AllocatorRetention, 80, reasons))
-}
-
-fn off_heap(case: &Case<'_>) -> Option<Opinion> {
-    let memory = case.memory?;
-    let heap = format!("the heap by {}", amount::change(memory.live.0, memory.live.1));
-    if memory.growing
-        && memory.is_material(memory.unexplained)
-        && !memory.is_retained(case.peak_live, case.totals)
-    {
-        let grown = bytes(memory.changed);
-        let reason = match case.recording.header.mode {
-            Mode::Growth => format!(
-                "Anonymous memory grew by {grown}, fresh pages by {}: the rest was copied after a fork, or swapped in.",
-                amount::change(memory.live.0, memory.live.1)
-            ),
-            _ => format!(
-                "Anonymous memory grew by {grown}, {heap}: it grows past the watched allocators, by mmap or by an allocator \
-                 of its own. Growth mode (--mode growth) shows the stacks."
-            ),
-        };
-        return Some((VerdictName::OffHeapGrowth, 80, vec![reason]));
-    }
-    if memory.mapped_growing && memory.is_material(memory.mapped) {
-        let reason = format!(
-            "Resident memory of files and shared memory grew by {}: not the heap, and the kernel can drop most of it.",
-            bytes(memory.mapped)
-        );
-        return Some((VerdictName::OffHeapGrowth, 70, vec![reason]));
-    }
-    None
-}
-
 fn unexplained(case: &Case<'_>) -> Option<Opinion> {
     const WORTH_A_WORD: u64 = 64 << 10;
     let whole = case.timeline.last()?.live_bytes.saturating_sub(case.timeline.first()?.live_bytes);
@@ -276,8 +150,8 @@ fn unexplained(case: &Case<'_>) -> Option<Opinion> {
     if let Some(first) = growing.first() {
         let confidence = if first.class == Class::Suspected { 60 } else { 50 };
         let reasons = match case.recording.header.mode {
-            Mode::Growth => accuse(("makes", "make"), "the program larger", &growing),
-            _ => accuse(("grows", "grow"), "without a clear pattern", &growing),
+            Mode::Growth => blame::accuse(("makes", "make"), "the program larger", &growing),
+            _ => blame::accuse(("grows", "grow"), "without a clear pattern", &growing),
         };
         return Some((VerdictName::GrowthUnexplained, confidence, reasons));
     }

@@ -1,0 +1,65 @@
+//! Verdicts that rest on what the kernel accounts for, more than on any stack.
+
+use crate::{amount, recording::Mode};
+
+use super::{Case, Opinion, VerdictName, alarms, bytes, retention};
+
+pub(super) fn mostly_off_heap(case: &Case<'_>) -> Option<Opinion> {
+    let leaked: u64 =
+        alarms(case).map(|finding| finding.last_live_bytes.saturating_sub(finding.first_live_bytes)).sum();
+    let memory = case.memory?;
+    if memory.unexplained.max(memory.mapped) < 4.0 * leaked as f64 {
+        return None;
+    }
+    let (name, confidence, mut reasons) = off_heap(case)?;
+    if leaked > 0 {
+        reasons.push(format!("Beside that, stacks that look like leaks grew by {}.", amount::bytes(leaked)));
+    }
+    Some((name, confidence, reasons))
+}
+
+pub(super) fn retained(case: &Case<'_>) -> Option<Opinion> {
+    let memory = case.memory.filter(|_| case.recording.header.mode == Mode::Heap)?;
+    if !memory.is_material(memory.unexplained) || !memory.is_retained(case.peak_live, case.totals) {
+        return None;
+    }
+    let resident = case.timeline.last().and_then(|point| point.anonymous_bytes).unwrap_or_default();
+    let mut reasons = vec![format!(
+        "The program freed what it took ({} live at most, {} in the end), but {} of anonymous memory are still resident.",
+        amount::bytes(case.peak_live),
+        amount::bytes(memory.live.1),
+        amount::bytes(resident)
+    )];
+    reasons.extend(retention::knobs(&case.recording.header.allocators));
+    Some((VerdictName::AllocatorRetention, 80, reasons))
+}
+
+pub(super) fn off_heap(case: &Case<'_>) -> Option<Opinion> {
+    let memory = case.memory?;
+    let heap = format!("the heap by {}", amount::change(memory.live.0, memory.live.1));
+    if memory.growing
+        && memory.is_material(memory.unexplained)
+        && !memory.is_retained(case.peak_live, case.totals)
+    {
+        let grown = bytes(memory.changed);
+        let reason = match case.recording.header.mode {
+            Mode::Growth => format!(
+                "Anonymous memory grew by {grown}, fresh pages by {}: the rest was copied after a fork, or swapped in.",
+                amount::change(memory.live.0, memory.live.1)
+            ),
+            _ => format!(
+                "Anonymous memory grew by {grown}, {heap}: it grows past the watched allocators, by mmap or by an allocator \
+                 of its own. Growth mode (--mode growth) shows the stacks."
+            ),
+        };
+        return Some((VerdictName::OffHeapGrowth, 80, vec![reason]));
+    }
+    if memory.mapped_growing && memory.is_material(memory.mapped) {
+        let reason = format!(
+            "Resident memory of files and shared memory grew by {}: not the heap, and the kernel can drop most of it.",
+            bytes(memory.mapped)
+        );
+        return Some((VerdictName::OffHeapGrowth, 70, vec![reason]));
+    }
+    None
+}
