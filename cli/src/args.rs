@@ -2,7 +2,7 @@
 
 use std::{ffi::OsString, path::PathBuf, time::Duration};
 
-use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum, error::ErrorKind};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use leakhound_report::recording;
 use leakhound_tracer::{budget::Budget, rung::Rung, sampling::Period};
@@ -112,7 +112,7 @@ pub(crate) struct Run {
 }
 
 fn process_number(text: &str) -> Result<u32, String> {
-    text.parse().map_err(|why| format!("{why}: a process is named by its number, which `pgrep NAME` finds"))
+    text.parse().map_err(|_error| format!("a process is named by its number, which `pgrep {text}` finds"))
 }
 
 #[derive(Debug, Args)]
@@ -238,11 +238,6 @@ impl From<Attach> for Rung {
     }
 }
 
-/// Ends with status 2, as wrong use does that clap finds by itself.
-pub(crate) fn misuse(why: &str) -> ! {
-    Cli::command().error(ErrorKind::ArgumentConflict, why).exit()
-}
-
 /// A time such as `90s`, `10m`, `1h30m` or `500ms`.
 fn duration(text: &str) -> Result<Duration, String> {
     let wrong = || format!("{text:?} is not a time: write it like 90s, 10m, 1h30m or 500ms");
@@ -302,6 +297,8 @@ fn size(text: &str) -> Result<u64, String> {
 
 #[cfg(test)]
 mod tests {
+    use clap::CommandFactory;
+
     use super::*;
 
     #[test]

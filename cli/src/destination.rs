@@ -8,7 +8,7 @@ use std::{
 
 use anyhow::{Context, Result};
 
-use crate::args::misuse;
+use crate::usage::misuse;
 
 /// Where a result goes. A file is opened before the work begins, so that a wrong path is found out then, and replaced
 /// only when there is something to put in.

@@ -1,7 +1,7 @@
 //! `leakhound`: which call stacks leak memory, how sure are we, and where in the source are they?
 //!
 //! ```text
-//! args      the command line as typed
+//! args      the command line as typed; usage says what is wrong with it
 //! run       a live investigation           -> outputs -> table
 //! report    a recording or a memleak log   -> outputs -> table
 //! diff      two of those
@@ -23,6 +23,7 @@ mod report;
 mod run;
 mod stack;
 mod table;
+mod usage;
 
 use std::{
     env,
@@ -31,7 +32,7 @@ use std::{
     process::ExitCode,
 };
 
-use clap::{CommandFactory, Parser};
+use clap::CommandFactory;
 use tracing_subscriber::{EnvFilter, fmt};
 
 use args::{Cli, Command};
@@ -65,13 +66,13 @@ fn is_plugin() -> bool {
 }
 
 fn plugin() -> anyhow::Result<Outcome> {
-    let plugin = Plugin::parse();
+    let plugin: Plugin = usage::parse("kubectl leak");
     log(plugin.verbose);
     cluster::cluster(&plugin.cluster, Called::Kubectl)
 }
 
 fn command() -> anyhow::Result<Outcome> {
-    let cli = Cli::parse();
+    let cli: Cli = usage::parse("leakhound");
     log(cli.verbose);
     match cli.command {
         Command::Run(run) => run::run(&run),

@@ -20,10 +20,11 @@ use signal_hook::{consts::TERM_SIGNALS, flag};
 
 use crate::{
     Outcome,
-    args::{Mode, Run, misuse},
+    args::{Mode, Run},
     destination::Destination,
     outputs::Opened,
     progress::Line,
+    usage::misuse,
 };
 
 pub(crate) fn run(run: &Run) -> Result<Outcome> {
@@ -56,11 +57,18 @@ fn settings(run: &Run) -> Settings {
         ));
     }
     if run.mode != Mode::Heap && run.attach.is_some() {
-        misuse("--attach is about probes in a program: only heap mode has any");
+        misuse(
+            "--attach is about probes in a program, and only heap mode has any: leave out --attach, or --mode",
+        );
+    }
+    if run.mode != Mode::Heap && run.events.is_some() {
+        misuse(
+            "--events needs heap mode, in which every block is seen being freed: leave out --events, or --mode",
+        );
     }
     if run.mode == Mode::Growth && run.sample.is_some() {
         misuse(
-            "--sample draws among single allocations: growth mode sees pages, and follows each; heap and kernel mode take samples",
+            "--sample draws among single allocations, and growth mode sees pages and follows each: leave out --sample, or use heap and kernel mode, which take samples",
         );
     }
     Settings {
@@ -148,7 +156,7 @@ fn subject(run: &Run, quiet_target: bool) -> Result<Subject> {
         (None, None) if run.target.command.is_empty() => match run.mode {
             Mode::Kernel => Subject::Running(Target::Machine),
             Mode::Heap | Mode::Growth => misuse(
-                "whom to watch? Give --pid N, --container ID, or -- COMMAND; only --mode kernel can do without",
+                "whom to watch? A process: leakhound run --pid N; a container: leakhound run --container ID; or a program to start: leakhound run -- COMMAND; only --mode kernel can do without",
             ),
         },
         (None, None) => Subject::Launched(Launched::spawn(&run.target.command, quiet_target)?),

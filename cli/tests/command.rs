@@ -22,16 +22,21 @@ fn assert_refused(arguments: &[&str], status: i32, words: &[&str]) {
     for word in words {
         assert!(said.contains(word), "{arguments:?} does not say {word:?}: {said}");
     }
-    if status == 1 {
-        assert_eq!(said.trim_end().lines().count(), 1, "{arguments:?}: {said}");
-    }
+    assert!(said.starts_with("leakhound: "), "{arguments:?}: {said}");
+    assert_eq!(said.trim_end().lines().count(), 1, "{arguments:?}: {said}");
 }
 
 #[test]
 fn wrong_use_ends_with_2_and_says_how_to_do_better() {
-    assert_refused(&["run"], 2, &["--pid", "--container"]);
+    assert_refused(
+        &["run", "./prog", "-x"],
+        2,
+        &["to start a program, put -- before it: leakhound run -- ./prog -x"],
+    );
+    assert_refused(&["run"], 2, &["run --pid", "run --container", "run -- COMMAND", "--mode kernel"]);
     assert_refused(&["run", "--mode", "growth"], 2, &["--pid", "--mode kernel"]);
     assert_refused(&["run", "--mode", "growth", "--pid", "1", "--attach", "perf-event"], 2, &["heap mode"]);
+    assert_refused(&["run", "--mode", "kernel", "--events", "x"], 2, &["heap mode", "leave out"]);
     assert_refused(
         &["run", "--mode", "growth", "--pid", "1", "--sample", "4KiB"],
         2,
@@ -44,9 +49,13 @@ fn wrong_use_ends_with_2_and_says_how_to_do_better() {
             &["leaves no time", "1%"],
         );
     }
-    assert_refused(&["run", "--mode", "stack", "--pid", "1"], 2, &["heap", "growth", "kernel"]);
-    assert_refused(&["run", "--pid", "1", "--container", "abc"], 2, &["cannot be used"]);
-    assert_refused(&["run", "--pid", "x"], 2, &["--pid"]);
+    assert_refused(&["run", "--mode", "stack", "--pid", "1"], 2, &["heap, growth, kernel"]);
+    assert_refused(
+        &["run", "--pid", "1", "--container", "abc"],
+        2,
+        &["leakhound run --pid 1 or leakhound run --container abc"],
+    );
+    assert_refused(&["run", "--pid", "x"], 2, &["--pid", "pgrep x"]);
     assert_refused(&["run", "--pid", "1", "--duration", "10"], 2, &["90s"]);
     assert_refused(
         &["run", "--pid", "1", "--interval", "10s", "--duration", "5s"],
@@ -54,7 +63,7 @@ fn wrong_use_ends_with_2_and_says_how_to_do_better() {
         &["longer than", "a third"],
     );
     assert_refused(&["run", "--pid", "1", "--json", "-", "--html", "-"], 2, &["standard output"]);
-    assert_refused(&["frobnicate"], 2, &["frobnicate"]);
+    assert_refused(&["frobnicate"], 2, &["frobnicate", "leakhound --help"]);
 }
 
 #[test]
@@ -200,7 +209,11 @@ fn the_children_of_a_process_are_followed_when_asked_for() {
     assert_eq!(together["target"]["pids"].as_array().unwrap().len(), 2);
     assert_eq!(alone["totals"]["allocatedCount"], 0, "the shell only waits");
     assert!(together["totals"]["allocatedCount"].as_u64().unwrap() > 0);
-    assert_refused(&["run", "--children", "--", "true"], 2, &["--children", "cannot be used with"]);
+    assert_refused(
+        &["run", "--children", "--", "true"],
+        2,
+        &["--children", "exclude each other: leakhound run -- true"],
+    );
 }
 
 #[test]
