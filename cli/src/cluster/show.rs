@@ -118,7 +118,9 @@ fn watched(target: &WatchedTarget) -> String {
     let mut parts = Vec::new();
     parts.extend(target.reason.clone());
     if let Some(percent) = target.coverage_percent {
-        parts.push(format!("watched {percent} % of the time"));
+        let stretches =
+            if target.epochs > 1 { format!(" in {} stretches", target.epochs) } else { String::new() };
+        parts.push(format!("watched {percent} % of the time{stretches}"));
     }
     parts.extend(target.memory.as_ref().and_then(memory));
     if target.restarts > 0 {

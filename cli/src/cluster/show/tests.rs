@@ -20,7 +20,7 @@ fn condition(type_: &str, status: &str, reason: &str, message: &str) -> Value {
 fn target() -> Value {
     json!({
         "podName": "cart-0", "podUID": "u", "container": "app", "nodeName": "n1", "reason": "Completed",
-        "coveragePercent": 100, "restarts": 1,
+        "coveragePercent": 98, "epochs": 2, "restarts": 1,
         "memory": { "startBytes": 104_857_600, "endBytes": 188_743_680, "limitBytes": 268_435_456, "oomKills": 1 },
         "overhead": { "cpuPermille": 12, "events": 1_000_000, "dropped": 0 },
     })
