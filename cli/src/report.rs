@@ -6,10 +6,10 @@ use std::{
     path::Path,
 };
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Error, Result, bail};
 use leakhound_report::{
-    memleak::read_log,
-    recording::{self, Recording},
+    memleak::{LogError, read_log},
+    recording::{self, ReadError, Recording},
     sniff::{Input, sniff},
 };
 
@@ -31,16 +31,35 @@ pub(crate) fn report(report: &Report) -> Result<Outcome> {
 
 /// Reads a recording or a log, told apart by content; `-` is standard input.
 pub(crate) fn load(path: &Path) -> Result<Recording> {
-    let input: Box<dyn Read> = match path.as_os_str() == "-" {
-        true => Box::new(io::stdin()),
-        false => Box::new(File::open(path).with_context(|| format!("cannot read {}", path.display()))?),
+    let (name, input): (_, Box<dyn Read>) = match path.as_os_str() == "-" {
+        true => ("standard input".into(), Box::new(io::stdin())),
+        false => (path.display().to_string(), Box::new(open(path)?)),
     };
     let mut input = BufReader::with_capacity(PREFIX, input);
-    let start = input.fill_buf().with_context(|| format!("cannot read {}", path.display()))?;
+    let start = input.fill_buf().with_context(|| format!("cannot read {name}"))?;
     let recording = match sniff(start) {
-        Input::Recording => recording::read(input).map_err(anyhow::Error::from),
+        Input::Recording => recording::read(input).map_err(Error::from),
+        Input::MemleakLog => read_log(input).map_err(Error::from),
         // a log may begin with much that the program printed, so its reader has the last word
-        Input::MemleakLog | Input::Unknown(_) => read_log(input).map_err(anyhow::Error::from),
+        Input::Unknown(what) => read_log(input).map_err(|error| match error {
+            LogError::Foreign { .. } => ReadError::Foreign { what }.into(),
+            LogError::Empty => ReadError::Empty.into(),
+            other => other.into(),
+        }),
     };
-    recording.with_context(|| format!("cannot use {}", path.display()))
+    recording.with_context(|| format!("cannot use {name}"))
+}
+
+fn open(path: &Path) -> Result<File> {
+    let what_is = "a recording is the file that `leakhound run --recording FILE` wrote";
+    let shown = path.display();
+    match File::open(path) {
+        Ok(file) if file.metadata().is_ok_and(|metadata| metadata.is_dir()) => {
+            bail!("cannot read {shown}, which is a folder: {what_is}")
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            bail!("cannot read {shown}, as there is no such file: {what_is}")
+        }
+        opened => opened.with_context(|| format!("cannot read {shown}")),
+    }
 }

@@ -97,19 +97,35 @@ fn a_path_that_cannot_be_written_is_found_out_before_the_run() {
 }
 
 #[test]
-fn foreign_files_are_refused_by_report() {
+fn what_is_no_recording_is_named_with_what_would_be_one() {
     let folder = tempfile::tempdir().unwrap();
-    for (name, bytes) in [
-        ("empty", &b""[..]),
-        ("text", b"hello\n"),
-        ("zstd", b"\x28\xb5\x2f\xfd\0\0\0"),
-        ("binary", b"\x7fELF\x02\x01"),
-    ] {
-        let path = folder.path().join(name);
-        fs::write(&path, bytes).unwrap();
-        assert_refused(&["report", path.to_str().unwrap()], 1, &["cannot use", name]);
+    let at = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let planted = concat!(env!("CARGO_MANIFEST_DIR"), "/../report/tests/corpus/list.lhr");
+    let [page, json, folded] = ["page", "json", "folded"].map(at);
+    let made = leakhound(&["report", planted, "-q", "--html", &page, "--json", &json, "--folded", &folded]);
+    assert!(made.status.success());
+    let [events, cut] = [at("events"), at("cut")];
+    fs::write(&events, "{\"kind\":\"header\",\"format\":\"leakhound-blocks/1\"}\n").unwrap();
+    fs::write(&cut, &fs::read(planted).unwrap()[..100]).unwrap();
+    for (name, bytes) in [("empty", &b""[..]), ("text", b"hello\n"), ("binary", b"\x7fELF\x02\x01")] {
+        fs::write(at(name), bytes).unwrap();
     }
-    assert_refused(&["report", "/does/not/exist"], 1, &["cannot read /does/not/exist"]);
+    let to_make_one = "`leakhound run --recording FILE` wrote";
+    for (file, what) in [
+        (page, ["this is the page that --html wrote, not a recording", to_make_one]),
+        (json, ["this is the JSON of an analysis, not a recording", to_make_one]),
+        (folded, ["this is text of another kind, not a recording", to_make_one]),
+        (events, ["this is the log of blocks that --events wrote, not a recording", to_make_one]),
+        (at("text"), ["this is text of another kind", to_make_one]),
+        (at("binary"), ["this is an ELF binary", to_make_one]),
+        (at("empty"), ["the file is empty", "still being written"]),
+        (cut, ["cut off before its first record", "record again"]),
+        (at("absent"), ["as there is no such file", to_make_one]),
+        (at(""), ["which is a folder", to_make_one]),
+    ] {
+        assert_refused(&["report", &file], 1, &[&["cannot", file.as_str()], &what[..]].concat());
+        assert_refused(&["diff", planted, &file], 1, &[&["cannot", file.as_str()], &what[..]].concat());
+    }
 }
 
 #[test]

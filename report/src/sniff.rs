@@ -43,6 +43,7 @@ mod tests {
             (b"\xff\xfe\ntracing kernel: true\n", Input::MemleakLog),
             (b"\x1f\x8b\x08", Input::Unknown("gzip-compressed data")),
             (b"<!DOCTYPE html>", Input::Unknown("an HTML page")),
+            (include_bytes!("../assets/report.html"), Input::Unknown("the page that --html wrote")),
             (b"GET / 200\nGET / 200\n", Input::Unknown("text of another kind")),
             (b"we saw outstanding allocations\n", Input::Unknown("text of another kind")),
         ];

@@ -49,7 +49,9 @@ pub enum ReadError {
         what: &'static str,
     },
     /// Cut off or damaged before anything could be read.
-    #[error("the recording is damaged or cut off before its first record: nothing can be read from it")]
+    #[error(
+        "the recording is damaged or cut off before its first record, and nothing can be read from it: copy it again, or record again"
+    )]
     NoHeader,
     /// A header that this version cannot understand.
     #[error("the header of the recording cannot be understood: it is damaged, or from a newer Leakhound")]

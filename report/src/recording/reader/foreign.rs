@@ -25,6 +25,12 @@ pub(crate) fn describe_foreign(start: &[u8]) -> &'static str {
     let has = |word: &str| start.windows(word.len()).any(|part| part.eq_ignore_ascii_case(word.as_bytes()));
     if has("leakhound-analysis/") {
         "the JSON of an analysis"
+    } else if has("leakhound-diff/") {
+        "the JSON of a comparison"
+    } else if has("leakhound-blocks/") {
+        "the log of blocks that --events wrote"
+    } else if has("<title>Leakhound report") {
+        "the page that --html wrote"
     } else if has("<!doctype html") || has("<html") {
         "an HTML page"
     } else if text.starts_with(b"{") || text.starts_with(b"[") {
