@@ -7,6 +7,7 @@ mod analyze;
 mod classify;
 mod cohort;
 mod confidence;
+mod draws;
 mod frames;
 mod limit;
 mod observation;

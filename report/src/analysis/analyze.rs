@@ -11,7 +11,7 @@ use super::{
     Analysis, Block, Class, FORMAT, Finding, Frame, Overhead, Target, alert,
     classify::{self, Decision},
     cohort::Stretches,
-    confidence,
+    confidence, draws,
     frames::{self, Paths},
     observation::Observation,
     peak,
@@ -55,7 +55,10 @@ pub fn analyze(recording: &Recording, options: &Options) -> Analysis {
         .collect();
     // what the kernel allocates for a process is no part of that process's memory
     let comparable = recording.header.mode != Mode::Kernel;
-    let memory = comparable.then(|| Reconciliation::of(&recording.snapshots, &timeline, &series)).flatten();
+    let period = recording.header.settings.sample_period_bytes;
+    let blur = draws::blur(totals.live_error_bytes.unwrap_or_default(), period);
+    let memory =
+        comparable.then(|| Reconciliation::of(&recording.snapshots, &timeline, &series, blur)).flatten();
     let turnover = Turnover::find(recording, &series, memory.as_ref());
     if let Some(turnover) = turnover {
         findings.iter_mut().for_each(|finding| turnover.excuse(finding));

@@ -1,6 +1,7 @@
 //! From one stack's numbers to its class: a chain of checks, the first that applies decides.
 
 mod growth;
+mod sampled;
 mod shapes;
 
 use crate::{amount, recording::Mode};
@@ -35,6 +36,7 @@ const CHECKS: &[(&str, Check)] = &[
     ("sawtooth", shapes::sawtooth),
     ("came and went", shapes::transient),
     ("jumps", shapes::jumps),
+    ("too few draws", sampled::few_draws),
     ("slowing down", shapes::saturating),
     ("level", shapes::level),
     ("more traffic", growth::more_traffic),
@@ -117,6 +119,11 @@ fn frees_unseen(o: &Observation<'_>) -> Option<Decision> {
         );
         decision(o, Class::Inconclusive, because)
     })
+}
+
+/// Each block that was ever counted is live.
+fn nothing_freed(o: &Observation<'_>) -> bool {
+    o.last.allocated_count > 0 && o.last.live_count >= o.last.allocated_count
 }
 
 fn rising(o: &Observation<'_>, p_value: f64) -> bool {

@@ -5,6 +5,7 @@ use crate::recording::{Mode, StackCounters};
 use super::{
     Evidence,
     cohort::{Cohorts, Stretches},
+    draws::Draws,
     saturation::Thirds,
     series::{Grid, Series},
     trend::{self, Slope, Trend},
@@ -27,6 +28,8 @@ pub(super) struct Observation<'a> {
     pub(super) trend: Option<Trend>,
     pub(super) slope: Option<Slope>,
     pub(super) thirds: Option<Thirds>,
+    /// What its growth rests on, where a sample was followed.
+    pub(super) draws: Option<Draws>,
     /// How much live bytes swing from snapshot to snapshot without going anywhere: one standard deviation.
     pub(super) noise: f64,
     /// What stays; absent without cohorts, or when blocks of every age are being freed.
@@ -40,6 +43,8 @@ pub(super) struct Observation<'a> {
 impl<'a> Observation<'a> {
     pub(super) fn of(series: &Series<'_>, grid: &'a Grid, stretches: Option<&Stretches>, mode: Mode) -> Self {
         let live: Vec<f64> = series.live.iter().map(|bytes| *bytes as f64).collect();
+        let error = series.history.sample(&grid.snapshots, |counters| counters.live_error_bytes);
+        let error: Vec<f64> = error.into_iter().map(|bytes| bytes as f64).collect();
         let allocated = series.history.sample(&grid.snapshots, |counters| counters.allocated_count);
         let cohorts = stretches.map(|stretches| Cohorts::of(series.history, grid, stretches));
         let residue = cohorts.as_ref().and_then(Residue::of);
@@ -52,6 +57,7 @@ impl<'a> Observation<'a> {
             trend: trend::mann_kendall(&live),
             slope: trend::theil_sen(&grid.seconds, &live),
             thirds: Thirds::of(&grid.seconds, &live),
+            draws: Draws::of(&live, &error),
             noise: noise(&live),
             lifetime_growth: cohorts.as_ref().and_then(youngest::lifetime_growth),
             has_cohorts: cohorts.is_some_and(|cohorts| cohorts.live.len() >= 2),

@@ -20,6 +20,8 @@ pub(super) struct Reconciliation {
     pub(super) changed: f64,
     /// Live bytes in the first and in the last snapshot.
     pub(super) live: (u64, u64),
+    /// How far live bytes may be off where they were estimated from a sample; else 0.
+    pub(super) blur: f64,
     /// Anonymous growth that live blocks, with what an allocator needs around them, do not explain; 0 when they do.
     pub(super) unexplained: f64,
     /// Anonymous memory was still growing in the last third.
@@ -38,11 +40,12 @@ const AROUND_A_BLOCK: f64 = 16.0;
 const SIZE_CLASS: f64 = 1.25;
 
 impl Reconciliation {
-    /// `None` when the recording has no resident memory, or fewer than three snapshots.
+    /// `blur` is how far live bytes may be off. `None` when the recording has no resident memory, or fewer than three snapshots.
     pub(super) fn of(
         snapshots: &[Snapshot],
         timeline: &[TimelinePoint],
         series: &[Series<'_>],
+        blur: f64,
     ) -> Option<Self> {
         let (first, last) = (timeline.first()?, timeline.last()?);
         let start = first.anonymous_bytes?;
@@ -69,7 +72,8 @@ impl Reconciliation {
             start,
             changed,
             live,
-            unexplained: (changed - held).max(0.0),
+            blur,
+            unexplained: (changed - held - blur).max(0.0),
             growing: still_growing(&seconds, &anonymous),
             mapped: *mapped.last()?,
             mapped_growing: still_growing(&seconds, &mapped),
@@ -94,6 +98,13 @@ impl Reconciliation {
         let grown = whole(self.changed);
         if self.changed.max(live) < WORTH_A_WORD {
             None
+        } else if self.blur > 0.0 && (live - self.changed).abs() < self.blur {
+            Some(format!(
+                "Anonymous memory grew by {} and live bytes by {}: no more apart than the sample may be wrong ({}).",
+                amount::bytes(grown),
+                amount::bytes(whole(live)),
+                amount::bytes(whole(self.blur))
+            ))
         } else if live > ALIKE * self.changed.max(0.0) {
             Some(format!(
                 "Live bytes grew by {} and anonymous memory by only {}: the rest is not touched yet, or lies in memory that the \

@@ -10,6 +10,8 @@ const FEW: f64 = 0.25;
 pub(super) struct Steps {
     /// Where it jumped: indices of the points behind the jumps, rising.
     pub(super) jumps: Vec<usize>,
+    /// Of all growth, what these jumps make up.
+    pub(super) share: f64,
 }
 
 /// Finds the few jumps that make up nearly all growth; `None` when growth is spread, or mostly undone again.
@@ -31,14 +33,14 @@ pub(super) fn find(values: &[f64]) -> Option<Steps> {
         .iter()
         .take_while(|(_, change)| {
             let needed = covered < MOST_GROWTH * all;
-            covered += change;
+            covered += if needed { *change } else { 0.0 };
             needed
         })
         .map(|(at, _)| *at)
         .collect();
     jumps.sort_unstable();
     let most = ((values.len() - 1) as f64 * FEW).max(1.0);
-    (jumps.len() as f64 <= most).then_some(Steps { jumps })
+    (jumps.len() as f64 <= most).then(|| Steps { jumps, share: covered / all })
 }
 
 #[cfg(test)]

@@ -70,6 +70,7 @@ pub(super) fn observation<'a>(timeline: &[TimelinePoint], grid: &'a Grid, mode: 
         trend: trend::mann_kendall(&live),
         slope: trend::theil_sen(&grid.seconds, &live),
         thirds: Thirds::of(&grid.seconds, &live),
+        draws: None,
         noise: observation::noise(&live),
         residue: None,
         lifetime_growth: None,

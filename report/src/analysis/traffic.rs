@@ -69,6 +69,7 @@ mod tests {
             trend: None,
             slope: None,
             thirds: None,
+            draws: None,
             noise: 0.0,
             residue: None,
             lifetime_growth: None,

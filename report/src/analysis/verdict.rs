@@ -47,6 +47,7 @@ const CHECKS: &[(&str, Check)] = &[
     ("kept by the allocator", memory::retained),
     ("outside the allocators", memory::off_heap),
     ("growth without a name", unexplained),
+    ("too coarse a sample", memory::too_coarse),
 ];
 
 /// The verdict on the whole target.
@@ -124,9 +125,16 @@ fn not_to_be_trusted(case: &Case<'_>) -> Option<Opinion> {
 }
 
 fn nothing_seen(case: &Case<'_>) -> Option<Opinion> {
-    let reason =
-        "No allocation was seen: the program was idle, or it allocates by means that were not watched.";
-    (case.totals.allocated_count == 0).then(|| (VerdictName::Inconclusive, 0, vec![reason.to_owned()]))
+    let reason = match case.recording.header.settings.sample_period_bytes {
+        0 => "No allocation was seen: the program was idle, or it allocates by means that were not watched."
+            .to_owned(),
+        period => format!(
+            "No block was drawn: the program was idle, allocated less than some {}, or by means that were not watched. Sample \
+             finer (--sample), or watch for longer.",
+            amount::bytes(period.saturating_mul(3))
+        ),
+    };
+    (case.totals.allocated_count == 0).then(|| (VerdictName::Inconclusive, 0, vec![reason]))
 }
 
 fn turnover(case: &Case<'_>) -> Option<Opinion> {
@@ -140,8 +148,10 @@ fn unexplained(case: &Case<'_>) -> Option<Opinion> {
         let grown = finding.last_live_bytes.saturating_sub(finding.first_live_bytes);
         let again = finding.class != Class::Step
             || finding.evidence.growing_share * case.recording.snapshots.len() as f64 >= 2.0;
+        let error = finding.live_error_bytes.unwrap_or_default();
         match finding.class {
             Class::Suspected => true,
+            _ if grown < error.saturating_mul(2) => false,
             Class::Step | Class::Inconclusive => again && grown >= WORTH_A_WORD.max(whole / 4),
             _ => false,
         }
@@ -151,12 +161,16 @@ fn unexplained(case: &Case<'_>) -> Option<Opinion> {
         let confidence = if first.class == Class::Suspected { 60 } else { 50 };
         let reasons = match case.recording.header.mode {
             Mode::Growth => blame::accuse(("makes", "make"), "the program larger", &growing),
+            _ if first.class == Class::Suspected => {
+                blame::accuse(("grows", "grow"), "without the proof of a leak", &growing)
+            }
             _ => blame::accuse(("grows", "grow"), "without a clear pattern", &growing),
         };
         return Some((VerdictName::GrowthUnexplained, confidence, reasons));
     }
     let decision = classify::classify(case.whole);
-    let together = decision.class == Class::Suspected && whole >= WORTH_A_WORD;
+    let error = case.totals.live_error_bytes.unwrap_or_default();
+    let together = decision.class == Class::Suspected && whole >= WORTH_A_WORD.max(error.saturating_mul(2));
     let reason = || {
         format!(
             "No single stack stands out, but together they grew by {}. {}",

@@ -23,10 +23,10 @@ pub(crate) fn behave(class: Class, watch: Watch, random: &mut Random) -> Vec<Blo
     blocks
 }
 
-const NEVER: f64 = f64::INFINITY;
+pub(crate) const NEVER: f64 = f64::INFINITY;
 
 /// Times of arrival from `from` to `to`, at random with this many expected in all.
-fn arrivals(random: &mut Random, from: f64, to: f64, expected: f64) -> Vec<f64> {
+pub(crate) fn arrivals(random: &mut Random, from: f64, to: f64, expected: f64) -> Vec<f64> {
     let count = random.poisson(expected);
     let mut times: Vec<f64> = (0..count).map(|_| random.between(from, to)).collect();
     times.sort_by(f64::total_cmp);
@@ -34,7 +34,7 @@ fn arrivals(random: &mut Random, from: f64, to: f64, expected: f64) -> Vec<f64> 
 }
 
 /// Requests that are freed soon: `level` of them are live on average.
-fn churn(watch: Watch, random: &mut Random, level: f64, lifetime: f64, bytes: u64) -> Vec<Block> {
+pub(crate) fn churn(watch: Watch, random: &mut Random, level: f64, lifetime: f64, bytes: u64) -> Vec<Block> {
     // 20,000 blocks are enough to see anything; fewer and larger ones swing more, which is harder.
     let expected = (level * watch.duration() / lifetime).min(20_000.0);
     arrivals(random, 0.0, watch.duration(), expected)

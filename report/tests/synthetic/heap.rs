@@ -7,6 +7,9 @@ use leakhound_report::recording::{
 /// A tracer has numbers for so many cohorts; the last goes on.
 const COHORTS: u32 = 32;
 
+/// Bytes between two draws of a sample.
+const SAMPLE_PERIOD: u64 = 512 << 10;
+
 /// One block: when it came, when it went, and how large it is.
 #[derive(Clone, Copy)]
 pub(crate) struct Block {
@@ -34,12 +37,18 @@ impl Watch {
 
 /// The recording of a program with these stacks, each a list of its blocks.
 pub(crate) fn record(stacks: &[Vec<Block>], watch: Watch) -> Recording {
+    record_drawn(stacks, watch, 1.0)
+}
+
+/// The same where each of these blocks was drawn with this chance, and stands for those that were not.
+pub(crate) fn record_drawn(stacks: &[Vec<Block>], watch: Watch, chance: f64) -> Recording {
     let intervals = watch.snapshots.div_ceil(COHORTS);
     let cohort_seconds = f64::from(intervals) * watch.interval;
     let settings = Settings {
         duration_ns: nanoseconds(watch.duration()),
         interval_ns: nanoseconds(watch.interval),
         cohort_ns: nanoseconds(cohort_seconds),
+        sample_period_bytes: if chance < 1.0 { SAMPLE_PERIOD } else { 0 },
         ..Settings::default()
     };
     let mut recording = Recording::new(Header { format: FORMAT.to_owned(), settings, ..Header::default() });
@@ -47,7 +56,7 @@ pub(crate) fn record(stacks: &[Vec<Block>], watch: Watch) -> Recording {
         recording.push(Record::Stack(stack(id)));
     }
     let mut counted: Vec<Counted> =
-        (0..).zip(stacks).map(|(id, blocks)| Counted::new(id, blocks, cohort_seconds)).collect();
+        (0..).zip(stacks).map(|(id, blocks)| Counted::new(id, blocks, cohort_seconds, chance)).collect();
     for number in 1..=watch.snapshots {
         let now = f64::from(number) * watch.interval;
         let mut changed = Vec::new();
@@ -83,10 +92,16 @@ struct Counted {
     counters: StackCounters,
     /// Time, cohort, bytes, and whether they come or go; the next one last.
     ahead: Vec<(f64, usize, u64, bool)>,
+    /// Chance of a block to be drawn.
+    chance: f64,
+    /// Drawn blocks that live, and came in all.
+    drawn: (u64, u64),
+    /// Of the live bytes.
+    variance: f64,
 }
 
 impl Counted {
-    fn new(id: u32, blocks: &[Block], cohort_seconds: f64) -> Self {
+    fn new(id: u32, blocks: &[Block], cohort_seconds: f64, chance: f64) -> Self {
         let mut ahead = Vec::with_capacity(2 * blocks.len());
         for block in blocks {
             let cohort = ((block.born / cohort_seconds) as usize).min(COHORTS as usize - 1);
@@ -97,26 +112,38 @@ impl Counted {
         }
         ahead.sort_by(|a, b| b.0.total_cmp(&a.0));
         let cohorts = (0..COHORTS).map(|number| Cohort { number, ..Cohort::default() }).collect();
-        Self { counters: StackCounters { id, cohorts, ..StackCounters::default() }, ahead }
+        Self {
+            counters: StackCounters { id, cohorts, ..StackCounters::default() },
+            ahead,
+            chance,
+            drawn: (0, 0),
+            variance: 0.0,
+        }
     }
 
     fn advance(&mut self, now: f64) {
         let counters = &mut self.counters;
         while let Some((_, cohort, bytes, comes)) = self.ahead.pop_if(|(at, ..)| *at < now) {
             let cohort = &mut counters.cohorts[cohort];
+            let estimate = bytes as f64 / self.chance;
+            let (bytes, variance) = (estimate.round() as u64, (1.0 - self.chance) * estimate.powi(2));
             if comes {
                 counters.allocated_bytes += bytes;
-                counters.allocated_count += 1;
                 counters.live_bytes += bytes;
-                counters.live_count += 1;
+                self.drawn = (self.drawn.0 + 1, self.drawn.1 + 1);
+                self.variance += variance;
                 cohort.allocated_bytes += bytes;
                 cohort.live_bytes += bytes;
             } else {
                 counters.live_bytes -= bytes;
-                counters.live_count -= 1;
+                self.drawn.0 -= 1;
+                self.variance -= variance;
                 cohort.live_bytes -= bytes;
             }
         }
+        let blocks = |drawn: u64| (drawn as f64 / self.chance).round() as u64;
+        (counters.live_count, counters.allocated_count) = (blocks(self.drawn.0), blocks(self.drawn.1));
+        counters.live_error_bytes = self.variance.max(0.0).sqrt().round() as u64;
     }
 }
 

@@ -3,7 +3,8 @@
 use crate::{amount, recording::Mode};
 
 use super::{
-    Class, Decision, ENOUGH_SNAPSHOTS, Observation, Thirds, bytes, decision, rising, traffic, trend,
+    Class, Decision, ENOUGH_SNAPSHOTS, Observation, Thirds, bytes, decision, nothing_freed, rising, traffic,
+    trend,
 };
 
 /// The decisive evidence of a leak: cohort after cohort leaves blocks behind that are not freed any more.
@@ -68,11 +69,6 @@ pub(super) fn more_traffic(o: &Observation<'_>) -> Option<Decision> {
         bytes(to)
     );
     Some(decision(o, Class::Inconclusive, because))
-}
-
-/// Each block that was ever counted is live.
-fn nothing_freed(o: &Observation<'_>) -> bool {
-    o.last.allocated_count > 0 && o.last.live_count >= o.last.allocated_count
 }
 
 /// Live bytes went up and up. With cohorts that say otherwise, only where nothing else can explain it: a queue that falls

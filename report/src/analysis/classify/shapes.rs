@@ -56,10 +56,11 @@ pub(super) fn transient(o: &Observation<'_>) -> Option<Decision> {
 
 pub(super) fn jumps(o: &Observation<'_>) -> Option<Decision> {
     let (from, to) = o.ends();
-    let jumps = step::find(&o.live)?.jumps;
+    let step::Steps { jumps, share } = step::find(&o.live)?;
     let start_up =
         o.grid.seconds.partition_point(|second| *second <= o.grid.seconds[0] + o.grid.duration() / 3.0);
-    if to - from < 0.1 * o.highest() {
+    let chance = o.draws.is_some_and(|draws| !draws.show_jumps(jumps.len(), share, o.live.len() - 1));
+    if chance || to - from < 0.1 * o.highest() {
         return None;
     }
     if o.live[start_up - 1] >= 0.9 * to {
@@ -79,6 +80,9 @@ pub(super) fn jumps(o: &Observation<'_>) -> Option<Decision> {
 
 pub(super) fn saturating(o: &Observation<'_>) -> Option<Decision> {
     let thirds = o.thirds.filter(|thirds| thirds.slow_down())?;
+    if o.draws.is_some_and(|draws| !draws.tell_apart(thirds.first, thirds.last)) {
+        return None;
+    }
     let still_growing = thirds.last > (0.01 * o.highest()).max(2.0 * o.noise);
     if !still_growing || !rising(o, 0.05) {
         return None;

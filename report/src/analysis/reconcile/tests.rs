@@ -11,6 +11,14 @@ fn reconciled(
     live: impl Fn(u64) -> [u64; 2],
     memory: impl Fn(u64) -> Vec<(u32, u64, u64)>,
 ) -> Reconciliation {
+    sampled(live, memory, 0.0)
+}
+
+fn sampled(
+    live: impl Fn(u64) -> [u64; 2],
+    memory: impl Fn(u64) -> Vec<(u32, u64, u64)>,
+    blur: f64,
+) -> Reconciliation {
     let mut recording = Recording::new(Header::default());
     for at in 0..12 {
         let stacks = (1..).zip(live(at)).map(|(id, live_bytes)| {
@@ -40,7 +48,7 @@ fn reconciled(
     let histories = recording.histories();
     let series: Vec<Series<'_>> = histories.iter().map(|history| Series::of(history, &grid)).collect();
     let timeline = totals::timeline(&recording.snapshots);
-    Reconciliation::of(&recording.snapshots, &timeline, &series).unwrap()
+    Reconciliation::of(&recording.snapshots, &timeline, &series, blur).unwrap()
 }
 
 fn totals(freed_bytes: u64) -> Totals {
@@ -131,4 +139,18 @@ fn untouched_memory_is_not_called_explained() {
             .starts_with("Live bytes grew by 110 MiB and anonymous memory by only 11.0 MiB")
     );
     assert_eq!(reconciled(|_| [MIB, 0], |_| vec![(1, MIB, 0)]).sentence(), None);
+}
+
+#[test]
+fn what_a_sample_may_have_missed_is_not_called_unexplained() {
+    let memory = |blur| sampled(|_| [0, 0], |at| vec![(1, (10 + at) * MIB, 0)], blur);
+    let coarse = memory(12.0 * MIB as f64);
+    assert!(coarse.unexplained <= 0.0 && coarse.growing, "{coarse:?}");
+    assert_eq!(
+        coarse.sentence().unwrap(),
+        "Anonymous memory grew by 11.0 MiB and live bytes by 0 B: no more apart than the sample may be wrong (12.0 MiB)."
+    );
+    let fine = memory(2.0 * MIB as f64);
+    assert!(fine.unexplained > 8.9 * MIB as f64);
+    assert!(fine.sentence().unwrap().ends_with("live bytes explain none of it."));
 }

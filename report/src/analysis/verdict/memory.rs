@@ -2,7 +2,7 @@
 
 use crate::{amount, recording::Mode};
 
-use super::{Case, Opinion, VerdictName, alarms, bytes, retention};
+use super::{Case, Class, Opinion, VerdictName, alarms, bytes, retention};
 
 pub(super) fn mostly_off_heap(case: &Case<'_>) -> Option<Opinion> {
     let leaked: u64 =
@@ -62,4 +62,22 @@ pub(super) fn off_heap(case: &Case<'_>) -> Option<Opinion> {
         return Some((VerdictName::OffHeapGrowth, 70, vec![reason]));
     }
     None
+}
+
+/// Memory grew, and whether the heap did the sample is too coarse to say.
+pub(super) fn too_coarse(case: &Case<'_>) -> Option<Opinion> {
+    let memory = case.memory?;
+    let told = case.findings.iter().filter(|finding| finding.class != Class::Inconclusive);
+    let told: u64 =
+        told.map(|finding| finding.last_live_bytes.saturating_sub(finding.first_live_bytes)).sum();
+    let open = memory.changed - told as f64;
+    if !memory.growing || !memory.is_material(open) || open < memory.changed / 2.0 || memory.blur <= 0.0 {
+        return None;
+    }
+    let reason = format!(
+        "Memory grew by {}, but the sample is too coarse to say whether the heap did: too few blocks were drawn. Sample finer \
+         (--sample), or watch for longer.",
+        bytes(memory.changed)
+    );
+    Some((VerdictName::Inconclusive, 0, vec![reason]))
 }
