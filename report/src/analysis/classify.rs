@@ -84,7 +84,7 @@ fn decision(o: &Observation<'_>, class: Class, because: String) -> Decision {
 /// Snapshots below which nothing is said at all.
 const FEWEST_SNAPSHOTS: usize = 3;
 /// Snapshots from which live bytes alone can show a steady growth: a trend in fewer may be chance.
-const ENOUGH_SNAPSHOTS: usize = 8;
+pub(super) const ENOUGH_SNAPSHOTS: usize = 8;
 
 fn too_short(o: &Observation<'_>) -> Option<Decision> {
     let recorded = o.grid.recorded;

@@ -39,6 +39,7 @@ type Check = fn(&Case<'_>) -> Option<Opinion>;
 const CHECKS: &[(&str, Check)] = &[
     ("too short", too_short),
     ("not to be trusted", not_to_be_trusted),
+    ("no growth at all", did_not_grow),
     ("nothing seen", nothing_seen),
     ("old memory turned over", turnover),
     ("far more memory outside", memory::mostly_off_heap),
@@ -122,6 +123,26 @@ fn too_short(case: &Case<'_>) -> Option<Opinion> {
 fn not_to_be_trusted(case: &Case<'_>) -> Option<Opinion> {
     let fatal = &case.doubts.fatal;
     (!fatal.is_empty()).then(|| (VerdictName::Inconclusive, 0, fatal.clone()))
+}
+
+/// What growth mode is asked, and the answer is no: not one page, and nothing lost that could have been one.
+fn did_not_grow(case: &Case<'_>) -> Option<Opinion> {
+    /// What the program does when it has something to do, nobody saw.
+    const MOST: u8 = 70;
+    let recording = case.recording;
+    let watched = recording.header.mode == Mode::Growth
+        && recording.snapshots.len() >= classify::ENOUGH_SNAPSHOTS
+        && case.doubts.deductions.is_empty();
+    let level = case.memory.is_none_or(|memory| !memory.is_material(memory.changed));
+    if !watched || !level || case.totals.allocated_count > 0 {
+        return None;
+    }
+    let time = amount::seconds(recording.duration_ns() as f64 / 1e9);
+    let reasons = vec![
+        format!("The kernel gave the program not one page of memory in {time}: it did not grow."),
+        format!("{} Watch it under load, if it was idle.", room_left(&time)),
+    ];
+    Some((VerdictName::NoLeakObserved, MOST, reasons))
 }
 
 fn nothing_seen(case: &Case<'_>) -> Option<Opinion> {
@@ -211,9 +232,7 @@ fn nothing_grew(case: &Case<'_>) -> Opinion {
             "A leak of less than about {} in these {watched} would not show, as too few of its blocks are drawn: watch for longer, or follow a finer sample.",
             amount::bytes(period.saturating_mul(DRAWN_OFTEN_ENOUGH))
         ),
-        Mode::Growth => format!(
-            "A leak that still finds room in memory which the program has already would not show in {watched}."
-        ),
+        Mode::Growth => room_left(&watched),
         _ => format!("A leak slower than a block every few seconds would not show in {watched}."),
     });
     if case.stragglers > 0 {
@@ -224,6 +243,12 @@ fn nothing_grew(case: &Case<'_>) -> Opinion {
         return (VerdictName::NoLeakObserved, confidence.min(60), reasons);
     }
     (VerdictName::NoLeakObserved, confidence, reasons)
+}
+
+fn room_left(watched: &str) -> String {
+    format!(
+        "A leak that still finds room in memory which the program has already would not show in {watched}."
+    )
 }
 
 fn alarms<'a>(case: &'a Case<'_>) -> impl Iterator<Item = &'a Finding> {

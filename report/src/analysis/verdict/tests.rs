@@ -270,3 +270,28 @@ fn a_sample_that_shows_nothing_says_what_it_would_have_missed() {
         |reason: &String| reason.contains("less than about 5.00 MiB") && reason.contains("finer sample");
     assert!(verdict.reasons.iter().any(missed), "{:?}", verdict.reasons);
 }
+
+#[test]
+fn a_program_that_takes_no_page_does_not_grow_as_far_as_growth_mode_can_see() {
+    let idle = || Run {
+        header: Header { mode: Mode::Growth, ..Header::default() },
+        live: &|_| Vec::new(),
+        anonymous: &|_| 10 * MIB,
+        ..leaking()
+    };
+    let verdict = idle().analyzed().verdict;
+    assert_eq!((verdict.name, verdict.confidence_percent), (VerdictName::NoLeakObserved, 70));
+    assert!(verdict.reasons[0].contains("not one page of memory in 12 s"), "{:?}", verdict.reasons);
+    assert!(verdict.reasons[1].contains("finds room in memory"), "{:?}", verdict.reasons);
+    assert!(verdict.reasons[2].starts_with("Growth mode sees pages"), "{:?}", verdict.reasons);
+    let not_known: [(&str, Run<'_>); 4] = [
+        ("too few snapshots", Run { snapshots: 5, ..idle() }),
+        ("a process that was not followed", Run { ledger: &[("processesLeftOut", 1)], ..idle() }),
+        ("memory grew by other ways", Run { anonymous: &|at| (10 + at) * MIB, ..idle() }),
+        ("heap mode: by an allocator of its own, perhaps", Run { header: heap(), ..idle() }),
+    ];
+    for (name, run) in not_known {
+        let verdict = run.analyzed().verdict;
+        assert_eq!(verdict.name, VerdictName::Inconclusive, "{name}: {:?}", verdict.reasons);
+    }
+}
