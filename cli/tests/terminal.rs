@@ -37,6 +37,41 @@ fn growth_is_titled_by_the_programs_own_line() {
     assert!(text.contains("pages") && !text.contains("probes on"), "{text}");
 }
 
+#[test]
+fn a_program_that_ends_early_is_said_to_and_how() {
+    if !can_probe() {
+        return;
+    }
+    for (script, how) in [
+        ("exit 7", "with exit status 7."),
+        ("kill -SEGV $$", "with signal SIGSEGV."),
+        ("exit 0", "exit status 0."),
+    ] {
+        let output = leakhound(&["run", "--duration", "30s", "--", "sh", "-c", script]);
+        let text = String::from_utf8_lossy(&output.stdout);
+        let line = text.lines().find(|line| line.contains("The program ended before")).unwrap_or_default();
+        assert!(line.ends_with(how) && line.contains(" s of 30 s, "), "{script}: {text}");
+    }
+    let mut target = start(seed().to_str().unwrap(), &["200", "60"]);
+    let pid = target.0.id().to_string();
+    wait_for("the program to be itself", || {
+        std::fs::read_link(format!("/proc/{pid}/exe")).ok().filter(|path| path.ends_with("seed"))
+    });
+    let watching = std::thread::spawn(move || {
+        leakhound(&["run", "--duration", "60s", "--interval", "200ms", "--pid", &pid]).stdout
+    });
+    wait_for("probes to be on", || is_traced(target.0.id()).then_some(()));
+    target.0.kill().unwrap();
+    target.0.wait().unwrap();
+    let text = String::from_utf8(watching.join().unwrap()).unwrap();
+    assert!(text.contains("The target ended before the time was over, after "), "{text}");
+}
+
+/// A probe is in the program: the kernel has put a page of its own into it.
+fn is_traced(pid: u32) -> bool {
+    std::fs::read_to_string(format!("/proc/{pid}/maps")).is_ok_and(|maps| maps.contains("[uprobes]"))
+}
+
 /// A file system with room for little, until it is dropped.
 struct Small(tempfile::TempDir);
 

@@ -337,6 +337,10 @@ pub struct End {
     pub time_ns: u64,
     /// `duration`, `stopped`, `targetExited`, `budget` or `failed`.
     pub reason: String,
+    /// How a program ended that was started to be watched: `exit status 3`, `signal SIGSEGV`. Absent when it did not end by
+    /// itself.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ended_with: Option<String>,
     /// What the investigation cost.
     pub overhead: Overhead,
     /// The oldest live blocks of the stacks with the most live bytes.

@@ -79,6 +79,7 @@ fn recording() -> Recording {
     recording.push(Record::End(End {
         time_ns: 12 * SECOND,
         reason: "duration".to_owned(),
+        ended_with: None,
         overhead: Overhead {
             attach_ns: 14_000_000,
             detach_ns: 80_000_000,

@@ -18,17 +18,20 @@ use std::{
     fs,
     io::{self, Read},
     marker::PhantomData,
-    os::unix::process::CommandExt,
+    os::unix::process::{CommandExt, ExitStatusExt},
     path::Path,
     process::{Child, Command, ExitStatus, Stdio},
 };
 
 use nix::{
     errno::Errno,
-    sys::{ptrace, signal::SigSet},
+    sys::{
+        ptrace,
+        signal::{SigSet, Signal},
+    },
     unistd::Pid,
 };
-use rustix::process::{Signal, getpid, getppid, set_parent_process_death_signal};
+use rustix::process::{self, getpid, getppid, set_parent_process_death_signal};
 use thiserror::Error;
 
 use crate::{
@@ -118,6 +121,18 @@ fn hint(program: &str, error: &io::Error) -> &'static str {
     }
 }
 
+/// `exit status 3`, `signal SIGSEGV`.
+fn in_words(status: ExitStatus) -> String {
+    match (status.code(), status.signal()) {
+        (Some(code), _) => format!("exit status {code}"),
+        (None, Some(number)) => match Signal::try_from(number) {
+            Ok(signal) => format!("signal {signal}"),
+            Err(_real_time) => format!("signal {number}"),
+        },
+        (None, None) => status.to_string(),
+    }
+}
+
 /// A program that we started. Dropping it ends it.
 #[derive(Debug)]
 pub struct Launched {
@@ -157,7 +172,7 @@ impl Launched {
         unsafe {
             command.pre_exec(move || {
                 held_back.thread_set_mask()?;
-                set_parent_process_death_signal(Some(Signal::TERM))?;
+                set_parent_process_death_signal(Some(process::Signal::TERM))?;
                 if getppid() != Some(parent) {
                     return Err(io::ErrorKind::Interrupted.into()); // we ended before that was heard
                 }
@@ -191,6 +206,11 @@ impl Launched {
     /// How it ended, if it has.
     pub fn try_wait(&mut self) -> io::Result<Option<ExitStatus>> {
         self.child.try_wait()
+    }
+
+    /// How it ended, in words; `None` while it runs.
+    pub fn ended_with(&mut self) -> io::Result<Option<String>> {
+        Ok(self.try_wait()?.map(in_words))
     }
 
     /// Ends it and its descendants: asks, waits two seconds, insists. We started it, so we may. One that was never let go is

@@ -196,7 +196,13 @@ impl Scene {
         if let Some(overhead) = self.end {
             let time_ns = u64::from(self.snapshots) * INTERVAL_NS;
             let blocks = if self.cohorts { blocks(stacks, self.snapshots) } else { Vec::new() };
-            recording.push(Record::End(End { time_ns, reason: "duration".to_owned(), overhead, blocks }));
+            recording.push(Record::End(End {
+                time_ns,
+                reason: "duration".to_owned(),
+                ended_with: None,
+                overhead,
+                blocks,
+            }));
         }
         recording
     }

@@ -63,6 +63,7 @@ pub(super) fn verdict(case: &Case<'_>) -> Verdict {
         reasons
             .push("The kernel killed a process of the target for lack of memory during the run.".to_owned());
     }
+    reasons.extend(ended_early(case.recording));
     reasons.extend(case.doubts.deductions.iter().map(|(_, reason)| reason.clone()));
     let confidence_percent =
         if name == VerdictName::Inconclusive { 0 } else { case.doubts.lower(confidence) };
@@ -74,6 +75,16 @@ pub(super) fn verdict(case: &Case<'_>) -> Verdict {
         seconds_to_limit: limit.map(|limit| limit.seconds),
         seconds_to_limit_interval: limit.map(|limit| limit.interval),
     }
+}
+
+/// That the target ended before its time, and how, where that is known.
+fn ended_early(recording: &Recording) -> Option<String> {
+    let end = recording.end.as_ref().filter(|end| end.reason == "targetExited")?;
+    let who = if recording.header.target.launched { "program" } else { "target" };
+    let after = amount::seconds(recording.duration_ns() as f64 / 1e9);
+    let asked = amount::seconds(recording.header.settings.duration_ns as f64 / 1e9);
+    let how = end.ended_with.as_ref().map_or(String::new(), |how| format!(", with {how}"));
+    Some(format!("The {who} ended before the time was over, after {after} of {asked}{how}."))
 }
 
 /// What no verdict of this mode can tell.

@@ -60,7 +60,11 @@ impl Run<'_> {
         };
         // what we started ends with us, and who asks to stop does not want to wait
         let look_again = !started_by_us && matches!(reason, "duration" | "budget");
-        self.finish(reason, look_again)
+        let ended_with = match (reason, launched) {
+            ("targetExited", Some(launched)) => launched.ended_with().map_err(InvestigationError::Stop)?,
+            _ => None,
+        };
+        self.finish(reason, ended_with, look_again)
     }
 
     fn wait(&mut self, due: Instant, began: Instant) -> Result<Woken, InvestigationError> {

@@ -35,7 +35,12 @@ impl Run<'_> {
 
     /// Takes the probes off and records the end. Unless the budget forced it, the last snapshot was before: between the first
     /// probe coming off and the last, frees are seen whose allocations are not.
-    pub(super) fn finish(mut self, reason: &str, look_again: bool) -> Result<(), InvestigationError> {
+    pub(super) fn finish(
+        mut self,
+        reason: &str,
+        ended_with: Option<String>,
+        look_again: bool,
+    ) -> Result<(), InvestigationError> {
         self.let_go()?;
         if look_again {
             let without = self.read_processors();
@@ -48,6 +53,7 @@ impl Run<'_> {
         let end = End {
             time_ns,
             reason: reason.to_owned(),
+            ended_with,
             overhead: Overhead {
                 attach_ns: nanoseconds(self.attach_took),
                 detach_ns: nanoseconds(detach_took),

@@ -295,3 +295,22 @@ fn a_program_that_takes_no_page_does_not_grow_as_far_as_growth_mode_can_see() {
         assert_eq!(verdict.name, VerdictName::Inconclusive, "{name}: {:?}", verdict.reasons);
     }
 }
+
+#[test]
+fn an_early_end_is_said_with_what_is_known_of_it() {
+    let said = |launched: bool, ended_with: Option<&str>, reason: &str| {
+        let target = Target { launched, ..Target::default() };
+        let settings = Settings { duration_ns: 60 * SECOND, ..Settings::default() };
+        let mut recording = Recording::new(Header { target, settings, ..Header::default() });
+        let (reason, ended_with) = (reason.to_owned(), ended_with.map(ToOwned::to_owned));
+        recording.push(Record::End(End { time_ns: 4 * SECOND, reason, ended_with, ..End::default() }));
+        analyze(&recording, &Options::default()).verdict.reasons.join(" ")
+    };
+    let early = "ended before the time was over, after 4 s of 60 s";
+    assert!(
+        said(true, Some("signal SIGSEGV"), "targetExited")
+            .contains(&format!("The program {early}, with signal SIGSEGV."))
+    );
+    assert!(said(false, None, "targetExited").contains(&format!("The target {early}.")));
+    assert!(!said(false, None, "duration").contains("ended before"));
+}
