@@ -1,5 +1,7 @@
 //! An analysis in all the forms that were asked for.
 
+use std::path::Path;
+
 use anyhow::{Context, Result};
 use leakhound_report::{
     Options,
@@ -60,17 +62,26 @@ impl Opened {
         }
     }
 
-    /// Analyzes a recording and writes every form, and the table unless it is to be quiet.
-    pub(crate) fn write(self, recording: &Recording, outputs: &Outputs, quiet: bool) -> Result<Outcome> {
+    /// Analyzes a recording, kept in a file or not, and writes every form, and the table unless it is to be quiet.
+    pub(crate) fn write(
+        self,
+        recording: &Recording,
+        kept_as: Option<&Path>,
+        outputs: &Outputs,
+        quiet: bool,
+    ) -> Result<Outcome> {
         let options = Options { all_frames: outputs.all_frames, top: None };
         let analysis = analyze(recording, &options);
+        let kept_as = kept_as.and_then(Path::to_str).filter(|path| *path != "-");
         let table_here = !quiet && !self.use_stdout();
         for (form, destination) in self.forms {
             let bytes = match form {
                 Form::Json => json(&analysis)?,
                 Form::Folded => folded(recording, outputs.all_frames)?,
                 Form::Pprof => pprof(recording)?,
-                Form::Html => leakhound_report::html::render(recording, &analysis)?.into_bytes(),
+                Form::Html => {
+                    leakhound_report::html::render_kept(recording, &analysis, kept_as)?.into_bytes()
+                }
             };
             destination.write(&bytes)?;
         }

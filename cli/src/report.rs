@@ -21,7 +21,7 @@ const PREFIX: usize = 64 << 10;
 pub(crate) fn report(report: &Report) -> Result<Outcome> {
     let outputs = Opened::open(&report.outputs)?;
     match load(&report.input) {
-        Ok(recording) => outputs.write(&recording, &report.outputs, report.quiet),
+        Ok(recording) => outputs.write(&recording, Some(&report.input), &report.outputs, report.quiet),
         Err(error) => {
             outputs.abandon();
             Err(error)

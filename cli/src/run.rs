@@ -34,11 +34,12 @@ pub(crate) fn run(run: &Run) -> Result<Outcome> {
     if recording.as_ref().is_some_and(Destination::is_stdout) && outputs.use_stdout() {
         misuse("only one result can go to standard output: give the others a file");
     }
+    let kept_as = run.recording.as_deref();
     match record(run, &settings, recording, outputs.use_stdout()) {
-        Ok((recording, Ok(()))) => outputs.write(&recording, &run.outputs, run.quiet),
+        Ok((recording, Ok(()))) => outputs.write(&recording, kept_as, &run.outputs, run.quiet),
         // the answer is whole: it is given before the complaint
         Ok((recording, Err(incomplete))) => {
-            outputs.write(&recording, &run.outputs, run.quiet)?;
+            outputs.write(&recording, kept_as, &run.outputs, run.quiet)?;
             Err(incomplete.into())
         }
         Err(error) => {

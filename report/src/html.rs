@@ -37,8 +37,17 @@ pub enum RenderError {
 ///
 /// The same input gives the same bytes.
 pub fn render(recording: &Recording, analysis: &Analysis) -> Result<String, RenderError> {
+    render_kept(recording, analysis, None)
+}
+
+/// [`render`] of a recording that is kept in a file of this name: the page's next commands can use it then.
+pub fn render_kept(
+    recording: &Recording,
+    analysis: &Analysis,
+    kept_as: Option<&str>,
+) -> Result<String, RenderError> {
     let (before, after) = TEMPLATE.split_once(PLACEHOLDER).ok_or(RenderError::Template)?;
-    let data = encode::pack(&page::facts(recording, analysis))?;
+    let data = encode::pack(&page::facts(recording, analysis, kept_as))?;
     let mut html = String::with_capacity(TEMPLATE.len() + data.len());
     html.push_str(before);
     html.push_str(&data);

@@ -73,7 +73,7 @@ fn main() -> Result<()> {
             let started = Instant::now();
             let analysis = analyze(&recording, &Options::default());
             let analyzed = started.elapsed();
-            page = html::render(&recording, &analysis)?;
+            page = html::render_kept(&recording, &analysis, Some("before.lhr"))?;
             let rendered = started.elapsed().checked_sub(analyzed).unwrap();
             best = best.filter(|&(a, r)| a + r <= analyzed + rendered).or(Some((analyzed, rendered)));
         }

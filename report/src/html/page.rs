@@ -49,6 +49,8 @@ pub(super) struct Head<'a> {
     events_left_out: usize,
     /// Why the run ended; absent when the recording was cut off.
     end_reason: Option<&'a str>,
+    /// File that the recording is kept in; absent when it is not, or nobody said where.
+    kept_as: Option<&'a str>,
     functions: Vec<Cow<'a, str>>,
     files: Vec<Cow<'a, str>>,
     modules: Vec<&'a str>,
@@ -73,7 +75,11 @@ struct Row<'a> {
 }
 
 /// Everything that the page shows of `recording`.
-pub(super) fn facts<'a>(recording: &'a Recording, analysis: &'a Analysis) -> Facts<Head<'a>> {
+pub(super) fn facts<'a>(
+    recording: &'a Recording,
+    analysis: &'a Analysis,
+    kept_as: Option<&'a str>,
+) -> Facts<Head<'a>> {
     let rows = rows(recording, analysis);
     let index_of: HashMap<u32, usize> =
         rows.iter().enumerate().map(|(at, row)| (row.history.stack.id, at)).collect();
@@ -111,6 +117,7 @@ pub(super) fn facts<'a>(recording: &'a Recording, analysis: &'a Analysis) -> Fac
         events: events.map(event_row).collect(),
         events_left_out: recording.events.len().saturating_sub(MOST_EVENTS),
         end_reason: recording.end.as_ref().map(|end| end.reason.as_str()),
+        kept_as,
         functions: tree.functions,
         files: tree.files,
         modules: tree.modules.iter().map(|id| modules.get(id).copied().unwrap_or_default()).collect(),

@@ -88,6 +88,15 @@ fn rendered(recording: &Recording) -> String {
 }
 
 #[test]
+fn a_page_knows_where_its_recording_is_kept() {
+    let recording = recording(3, "leak");
+    let analysis = analyze(&recording, &Options::default());
+    let page =
+        |kept_as| Data::of(&render_kept(&recording, &analysis, kept_as).unwrap()).head["keptAs"].clone();
+    assert_eq!((page(Some("a.lhr")), page(None)), ("a.lhr".into(), Value::Null));
+}
+
+#[test]
 fn the_template_has_one_place_for_data_and_a_policy_that_allows_nothing_else() {
     assert_eq!(TEMPLATE.matches(PLACEHOLDER).count(), 1);
     let policy =

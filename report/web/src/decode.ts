@@ -22,6 +22,8 @@ export interface Facts {
   events: [number, number | null, string, string][];
   eventsLeftOut: number;
   endReason: string | null;
+  /** File that the recording is kept in, where that is known. */
+  keptAs: string | null;
   functions: string[];
   files: string[];
   modules: string[];

@@ -21,25 +21,37 @@ function quoted(word: string): string | undefined {
   return /[\u0000-\u001f\u007f-\u009f\u2028-\u202e\u2066-\u2069]/.test(word) ? undefined : `'${word.replaceAll("'", "'\\''")}'`;
 }
 
-/** How to name the same target again; the kernel as a whole has no name. */
-function target({ data }: Report): string {
-  const { container, pids, command, launched } = data.target;
-  if (container !== undefined) return `--container ${quoted(container.slice(0, 12)) ?? "ID"}`;
+/** How to start the program again; nothing when its command line is a title, or cannot be typed safely. */
+function started(command: string): string | undefined {
   const words = command.split(" ").filter(Boolean).map(quoted);
-  if (launched && words.length && words.every((word) => word !== undefined)) return `-- ${words.join(" ")}`;
-  if (pids.length) return `--pid ${pids[0]}`;
-  return data.mode === "Kernel" ? "" : "--pid PID";
+  const isProgram = /^[\w@%+=,./-]+$/.test(words[0] ?? "");
+  return isProgram && words.every((word) => word !== undefined) ? `-- ${words.join(" ")}` : undefined;
 }
 
-/** The commands, the most useful first. */
+/** How to name the same target again: empty for the kernel as a whole, nothing when it cannot be had again. */
+function target({ data }: Report): string | undefined {
+  const { container, pids, command, launched } = data.target;
+  const ended = data.endReason === "targetExited";
+  if (container !== undefined) {
+    const id = quoted(container.slice(0, 12));
+    return ended || id === undefined ? undefined : `--container ${id}`;
+  }
+  if (launched || (ended && data.source === "leakhound")) return started(command);
+  if (pids.length) return `--pid ${pids[0]}`;
+  return data.mode === "Kernel" ? "" : undefined;
+}
+
+/** The commands, the most useful first: only such as can work as they are. */
 export function stepsOf(report: Report): Step[] {
   const { data } = report;
   const whom = target(report);
-  const files = "--recording after.lhr --html after.html";
+  const kept = data.keptAs === null || data.source !== "leakhound" ? undefined : quoted(data.keptAs);
+  const after = /(^|\/)after\.lhr$/.test(data.keptAs ?? "") ? "later" : "after";
+  const files = `--recording ${after}.lhr --html ${after}.html`;
   const [, longer] = LENGTHS.find(([seconds]) => seconds >= 3 * data.durationSeconds) ?? LENGTHS.at(-1)!;
+  if (whom === undefined) return [];
   if (data.source !== "leakhound") {
-    const of = data.target.pids.length ? `--pid ${data.target.pids[0]}` : "--pid PID";
-    return data.mode === "Kernel" ? [] : [{ why: "Frees, the age of blocks and resident memory, which this log does not have", command: `leakhound run --duration ${longer} ${files} ${of}` }];
+    return data.mode === "Kernel" ? [] : [{ why: "Frees, the age of blocks and resident memory, which this log does not have", command: `leakhound run --duration ${longer} ${files} ${whom}` }];
   }
   const steps: Step[] = [];
   const run = (options: string) => `leakhound run ${options} ${files} ${whom}`.trimEnd();
@@ -53,10 +65,13 @@ export function stepsOf(report: Report): Step[] {
   const { name } = data.verdict;
   if (name === "LeakLikely" || name === "GrowthUnexplained") {
     steps.push({ why: `After a fix, the same ${duration(data.durationSeconds)} again`, command: run(`${again}--duration ${same}`) });
-    steps.push({ why: "What the fix changed; before.lhr is the recording of this run (--recording)", command: "leakhound diff before.lhr after.lhr" });
+    if (kept !== undefined) steps.push({ why: "Then what the fix changed", command: `leakhound diff ${kept} ${after}.lhr` });
   }
   if (name !== "LeakLikely" || data.verdict.confidencePercent < 90) {
-    steps.push({ why: name === "NoLeakObserved" ? "Slower leaks need longer" : "More snapshots make it surer", command: run(`${again}--duration ${longer}`) });
+    const ended = data.endReason === "targetExited";
+    const interval = Math.max(10, Math.round(data.durationSeconds * 50));
+    if (ended) steps.push({ why: "It ends by itself: more snapshots until then", command: run(`${again}--duration ${longer} --interval ${interval}ms`) });
+    else steps.push({ why: name === "NoLeakObserved" ? "Slower leaks need longer" : "More snapshots make it surer", command: run(`${again}--duration ${longer}`) });
   }
   return steps;
 }

@@ -31,28 +31,42 @@ test("CSV holds what it holds: no formula, no broken row", async () => {
   assert.ok(rows[2]!.includes(`"'-1+1"`), rows[2]);
 });
 
+const commands = async (facts: Record<string, unknown>) => stepsOf(await report({ stacks: [["main"]], live: [[1, 2, 3]], facts: { source: "leakhound", ...facts } })).map(({ command }) => command);
+const leak = { verdict: { name: "LeakLikely", confidencePercent: 95, reasons: [] }, durationSeconds: 90 };
+const after = "--recording after.lhr --html after.html";
+
 test("the next command names the same target and cannot do anything else", async () => {
-  const commands = async (facts: Record<string, unknown>) => stepsOf(await report({ stacks: [["main"]], live: [[1, 2, 3]], facts: { source: "leakhound", ...facts } })).map(({ command }) => command);
-  const leak = { verdict: { name: "LeakLikely", confidencePercent: 95, reasons: [] }, durationSeconds: 90 };
-  assert.deepEqual(await commands({ ...leak, target: { pids: [4711], command: "/srv/app --x" } }), [
-    "leakhound run --duration 90s --recording after.lhr --html after.html --pid 4711",
-    "leakhound diff before.lhr after.lhr",
-  ]);
+  assert.deepEqual(await commands({ ...leak, target: { pids: [4711], command: "/srv/app --x" } }), [`leakhound run --duration 90s ${after} --pid 4711`]);
   assert.match((await commands({ ...leak, target: { pids: [1], command: "./a b;reboot 'c", launched: true } }))[0]!, / -- \.\/a 'b;reboot' ''\\''c'$/);
-  assert.match((await commands({ ...leak, target: { pids: [1], command: "./a\nreboot", launched: true } }))[0]!, / --pid 1$/);
+  assert.deepEqual(await commands({ ...leak, target: { pids: [1], command: "./a\nreboot", launched: true } }), []);
   assert.match((await commands({ ...leak, target: { pids: [1], command: "", container: "3f4e1c2b9a77dd" } }))[0]!, / --container 3f4e1c2b9a77$/);
   assert.deepEqual(await commands({ verdict: { name: "Inconclusive", confidencePercent: 0, reasons: [] }, durationSeconds: 10, target: { pids: [4711], command: "" }, ledger: [["blocksFull", 3]] }), [
-    "leakhound run --max-blocks 8000000 --duration 10s --recording after.lhr --html after.html --pid 4711",
-    "leakhound run --duration 1m --recording after.lhr --html after.html --pid 4711",
+    `leakhound run --max-blocks 8000000 --duration 10s ${after} --pid 4711`,
+    `leakhound run --duration 1m ${after} --pid 4711`,
   ]);
   const none = { name: "NoLeakObserved", confidencePercent: 90, reasons: [] };
-  const after = "--recording after.lhr --html after.html";
   assert.deepEqual(await commands({ ...leak, mode: "Growth", verdict: { name: "GrowthUnexplained", confidencePercent: 60, reasons: [] }, target: { pids: [7], command: "" } }), [
-    `leakhound run --mode heap --duration 90s ${after} --pid 7`, `leakhound run --mode growth --duration 90s ${after} --pid 7`, "leakhound diff before.lhr after.lhr", `leakhound run --mode growth --duration 10m ${after} --pid 7`,
+    `leakhound run --mode heap --duration 90s ${after} --pid 7`, `leakhound run --mode growth --duration 90s ${after} --pid 7`, `leakhound run --mode growth --duration 10m ${after} --pid 7`,
   ]);
   assert.deepEqual(await commands({ mode: "Kernel", verdict: none, durationSeconds: 60, target: { pids: [], command: "" } }), [`leakhound run --mode kernel --duration 10m ${after}`]);
   assert.deepEqual(await commands({ verdict: none, durationSeconds: 60, endReason: "budget", totals: { allocatedCount: 0 }, target: { pids: [7], command: "" } }), [
     `leakhound run --mode growth --duration 1m ${after} --pid 7`, `leakhound run --budget off --duration 1m ${after} --pid 7`, `leakhound run --duration 10m ${after} --pid 7`,
   ]);
-  assert.deepEqual(await commands({ source: "memleak-bcc", target: { pids: [], command: "" }, durationSeconds: 300 }), ["leakhound run --duration 1h --recording after.lhr --html after.html --pid PID"]);
+  assert.deepEqual(await commands({ source: "memleak-bcc", target: { pids: [9], command: "" }, durationSeconds: 300 }), [`leakhound run --duration 1h ${after} --pid 9`]);
+});
+
+test("a process that has ended is started again, and one that cannot be had again is not named", async () => {
+  const ended = { ...leak, endReason: "targetExited" };
+  assert.deepEqual(await commands({ ...ended, target: { pids: [4711], command: "/srv/app --x" } }), [`leakhound run --duration 90s ${after} -- /srv/app --x`]);
+  for (const target of [{ pids: [4711], command: "" }, { pids: [4711], command: "nginx: worker process" }, { pids: [4711], command: "/srv/app", container: "3f4e1c2b9a77" }])
+    assert.deepEqual(await commands({ ...ended, target }), []);
+  assert.deepEqual(await commands({ source: "memleak-bcc", target: { pids: [], command: "" }, durationSeconds: 300 }), []);
+  const few = { verdict: { name: "Inconclusive", confidencePercent: 0, reasons: [] }, durationSeconds: 4, endReason: "targetExited" };
+  assert.deepEqual(await commands({ ...few, target: { pids: [1], command: "./a", launched: true } }), [`leakhound run --duration 1m --interval 200ms ${after} -- ./a`]);
+});
+
+test("only a recording that is kept is compared with, and it is not written over", async () => {
+  const target = { pids: [7], command: "" };
+  assert.equal((await commands({ ...leak, target, keptAs: "logs/be fore.lhr" }))[1], "leakhound diff 'logs/be fore.lhr' after.lhr");
+  assert.deepEqual(await commands({ ...leak, target, keptAs: "after.lhr" }), ["leakhound run --duration 90s --recording later.lhr --html later.html --pid 7", "leakhound diff after.lhr later.lhr"]);
 });

@@ -63,7 +63,7 @@ export function packed({ stacks, live, classes = [], facts = {}, columns: extra 
   const head = Buffer.from(JSON.stringify({
     source: "leakhound", mode: "Heap", target: { pids: [1], command: "app" }, settings: { cohortNs: 0 }, host: {}, allocators: [], startedUnixMs: null,
     durationSeconds: 10 * steps, snapshotCount: steps, verdict: { name: "Inconclusive", confidencePercent: 0, reasons: [] }, totals: {}, peakSeconds: 10,
-    alerts: [], ledger: [], overhead: {}, events: [], eventsLeftOut: 0, endReason: "duration", functions, files, modules: ["/bin/app", "/lib/libc.so.6"],
+    alerts: [], ledger: [], overhead: {}, events: [], eventsLeftOut: 0, endReason: "duration", keptAs: null, functions, files, modules: ["/bin/app", "/lib/libc.so.6"],
     classes: CLASSES, cuts: [], because: [], blocks: [], stacksWithCohorts: 0, ...facts,
     columns: parts.map(([name, bytes]) => [name, bytes.length]),
   }));
