@@ -87,7 +87,7 @@ fn findings(findings: &[&Finding], mode: Mode, width: u16) -> String {
 }
 
 /// Bytes, with the standard error of what a sample can only estimate.
-fn estimate(bytes: u64, error: Option<u64>) -> String {
+pub(crate) fn estimate(bytes: u64, error: Option<u64>) -> String {
     match error {
         Some(error) => format!("{} \u{b1}{}", human::bytes(bytes), human::bytes(error)),
         None => human::bytes(bytes),

@@ -152,3 +152,18 @@ fn two_recordings_are_compared_by_function() {
     let json: Value = serde_json::from_str(worked(&output)).unwrap();
     assert!(json["stacks"].as_array().is_some_and(|stacks| !stacks.is_empty()));
 }
+
+#[test]
+fn what_cannot_be_compared_is_said_first() {
+    let (heap, log) = (planted("list"), path("data/memleak-libbpf-kernel.log"));
+    let output = leakhound(&["diff", &heap, &log]);
+    let lines: Vec<&str> = worked(&output).lines().collect();
+    assert_eq!(lines[0], "These two cannot be compared stack by stack:");
+    assert!(
+        lines[1].contains("Before is of heap mode") && lines[1].contains("after of kernel mode"),
+        "{}",
+        lines[1]
+    );
+    assert!(lines.iter().any(|line| line.starts_with("only in after  ")), "{lines:?}");
+    assert!(!lines.iter().any(|line| line.starts_with("appeared") || line.starts_with("went")), "{lines:?}");
+}

@@ -12,10 +12,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     analysis::{self, Paths},
-    recording::{Mode, Recording, Source},
+    recording::{EventKind, Mode, Recording, Source},
 };
 
 use key::Key;
+use usage::Precision;
 pub use usage::Usage;
 
 /// The value of [`Diff::format`] that this version writes.
@@ -54,6 +55,15 @@ pub struct Side {
     pub duration_seconds: f64,
     /// Snapshots in the recording.
     pub snapshot_count: usize,
+    /// Mean bytes between two samples; 0 follows every allocation.
+    #[serde(skip_serializing_if = "usage::is_zero", default)]
+    pub sample_period_bytes: u64,
+    /// Fewer allocations were followed later on than at the start, for want of budget.
+    #[serde(skip_serializing_if = "std::ops::Not::not", default)]
+    pub followed_less: bool,
+    /// Allocations smaller than this were not followed; 0 follows all.
+    #[serde(skip_serializing_if = "usage::is_zero", default)]
+    pub min_size_bytes: u64,
     /// Sums over all stacks.
     pub total: Usage,
 }
@@ -104,7 +114,7 @@ pub enum Change {
     Shrank,
     /// Only in the earlier one.
     Went,
-    /// Grows as before, within a tenth.
+    /// Grows as before, within a tenth, or within twice the error of what was sampled.
     Same,
 }
 
@@ -112,13 +122,16 @@ pub enum Change {
 pub fn diff(before: &Recording, after: &Recording) -> Diff {
     let (stacks_before, total_before) = usages(before);
     let (mut stacks_after, total_after) = usages(after);
+    let precision = (Precision::of(before), Precision::of(after));
     let mut stacks: Vec<StackDiff> = Vec::new();
     for (key, (frames, before)) in stacks_before {
         let later = stacks_after.remove(&key);
         let (frames, after) = later.map_or((frames, None), |(frames, after)| (frames, Some(after)));
-        stacks.push(compare(frames, Some(before), after));
+        stacks.push(compare(frames, Some(before), after, precision));
     }
-    stacks.extend(stacks_after.into_values().map(|(frames, after)| compare(frames, None, Some(after))));
+    stacks.extend(
+        stacks_after.into_values().map(|(frames, after)| compare(frames, None, Some(after), precision)),
+    );
     stacks.sort_by(|a, b| {
         let size = |stack: &StackDiff| stack.growth_difference_bytes_per_hour.abs();
         let live = |stack: &StackDiff| stack.after.or(stack.before).map_or(0, |usage| usage.live_bytes);
@@ -155,11 +168,18 @@ fn usages(recording: &Recording) -> (Usages, Usage) {
     (usages, total)
 }
 
-fn compare(frames: Vec<analysis::Frame>, before: Option<Usage>, after: Option<Usage>) -> StackDiff {
+fn compare(
+    frames: Vec<analysis::Frame>,
+    before: Option<Usage>,
+    after: Option<Usage>,
+    precision: (Precision, Precision),
+) -> StackDiff {
     let rate = |usage: Option<Usage>| usage.map_or(0.0, |usage| usage.growth_bytes_per_hour);
     let (from, to) = (rate(before), rate(after));
     let difference = to - from;
+    let error = precision.0.error(before, after).hypot(precision.1.error(after, before));
     let change = match (before, after) {
+        _ if error > 0.0 && difference.abs() <= 2.0 * error => Change::Same,
         (None, _) => Change::Appeared,
         (_, None) => Change::Went,
         _ if difference.abs() <= SAME * from.abs().max(to.abs()) => Change::Same,
@@ -176,8 +196,15 @@ fn side(recording: &Recording, total: Usage) -> Side {
         command: recording.header.target.command.clone(),
         duration_seconds: recording.duration_ns() as f64 / 1e9,
         snapshot_count: recording.snapshots.len(),
+        sample_period_bytes: recording.header.settings.sample_period_bytes,
+        followed_less: followed_less(recording),
+        min_size_bytes: recording.header.settings.min_size_bytes,
         total,
     }
+}
+
+fn followed_less(recording: &Recording) -> bool {
+    recording.events.iter().any(|event| event.what == EventKind::BudgetStep)
 }
 
 fn caveats(before: &Recording, after: &Recording) -> Vec<Caveat> {
@@ -191,7 +218,8 @@ fn caveats(before: &Recording, after: &Recording) -> Vec<Caveat> {
         (
             Caveat::DifferentSampling,
             differs(|recording| recording.header.settings.sample_period_bytes)
-                || differs(|recording| recording.header.settings.min_size_bytes),
+                || differs(|recording| recording.header.settings.min_size_bytes)
+                || both.into_iter().any(followed_less),
         ),
         (Caveat::NoGrowth, no_growth),
         (Caveat::DifferentDurations, !no_growth && !(0.5..=2.0).contains(&(length[0] / length[1]))),

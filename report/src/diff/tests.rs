@@ -1,7 +1,7 @@
 use super::*;
 use crate::{
     memleak::read_log,
-    recording::{Frame, Header, Module, Record, Snapshot, Stack, StackCounters},
+    recording::{Event, EventKind, Frame, Header, Module, Record, Snapshot, Stack, StackCounters},
 };
 
 const HOUR: u64 = 3_600_000_000_000;
@@ -117,6 +117,46 @@ fn caveats_say_why_a_comparison_is_weak() {
     let diff = diff(&kernel, &empty);
     assert_eq!(diff.caveats, [Caveat::DifferentModes, Caveat::LargestStacksOnly, Caveat::NoGrowth]);
     assert!(diff.stacks.iter().all(|stack| stack.change == Change::Went));
+}
+
+/// A stack that a sample knows badly, or did not draw, has not changed for that.
+#[test]
+fn what_a_sample_may_have_missed_is_no_change() {
+    let all = recording(
+        "/srv/app",
+        1,
+        &[
+            (&["small", "main"], 0, 50_000),
+            (&["unclear", "main"], 0, 200_000),
+            (&["large", "main"], 0, 9_000_000),
+        ],
+    );
+    let mut sampled = recording("/srv/app", 1, &[(&["unclear", "main"], 0, 320_000)]);
+    sampled.header.settings.sample_period_bytes = 64 << 10;
+    sampled.snapshots[1].stacks[0].live_error_bytes = 143_000;
+    let found = diff(&all, &sampled);
+    assert_eq!(
+        changes(&found),
+        [
+            (Change::Went, "large", -9_000_000.0),
+            (Change::Same, "unclear", 120_000.0),
+            (Change::Same, "small", -50_000.0),
+        ]
+    );
+    assert_eq!((found.after.sample_period_bytes, found.after.total.live_error_bytes), (65536, 143_000));
+    sampled.snapshots[1].stacks[0].live_error_bytes = 50_000;
+    assert_eq!(changes(&diff(&all, &sampled))[1].0, Change::Grew);
+}
+
+#[test]
+fn a_run_that_followed_less_in_its_course_is_no_full_one() {
+    let one = recording("/srv/app", 1, &[(&["main"], 0, 10)]);
+    let mut other = one.clone();
+    let (what, detail) = (EventKind::BudgetStep, String::new());
+    other.push(Record::Event(Event { time_ns: 1, pid: None, what, detail }));
+    let found = diff(&one, &other);
+    assert_eq!(found.caveats, [Caveat::DifferentSampling]);
+    assert!(found.after.followed_less && !found.before.followed_less);
 }
 
 /// The same program in two logs, one of each tool: other addresses, other names of modules, demangled or not.
