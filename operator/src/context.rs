@@ -7,6 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use futures::FutureExt;
 use jiff::Timestamp;
 use kube::{
     Api, Client, Resource, ResourceExt,
@@ -77,6 +78,12 @@ impl Context {
     {
         let api: Api<K> = Api::all(self.client.clone());
         api.get_metadata_opt(name).await.map_err(|source| ReconcileError::api("get a namespace", source))
+    }
+
+    /// Whether probes have been listed once. Until then one that is on looks as if it had never been ordered, and what runs as
+    /// if it had waited for too long.
+    pub(crate) fn knows_probes(&self) -> bool {
+        self.probes.wait_until_ready().now_or_never().is_some_and(|listed| listed.is_ok())
     }
 
     /// The probes of an investigation; those of one target in the order in which they were ordered.

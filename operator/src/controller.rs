@@ -27,6 +27,8 @@ use crate::{context::Context, storage::StorageError};
 
 /// Reconciles at a time. Most of them wait for the API server.
 const CONCURRENCY: u16 = 8;
+/// Between two looks whether probes have been listed.
+const LISTING: Duration = Duration::from_secs(1);
 
 /// Why a reconcile is tried again.
 #[derive(Debug, ThisError)]
@@ -130,6 +132,9 @@ fn reconcile(investigation: Arc<LeakInvestigation>, context: Arc<Context>) -> Re
         let _measured = context.metrics.reconciling();
         if investigation.metadata.deletion_timestamp.is_some() {
             return Ok(Action::await_change());
+        }
+        if !context.knows_probes() {
+            return Ok(Action::requeue(LISTING));
         }
         let observed = observe::observe(&context, investigation).await?;
         let plan = plan::plan(&observed, &context.settings.report_url);

@@ -10,6 +10,7 @@
 mod actors;
 mod definitions;
 mod failures;
+mod handover;
 mod rig;
 mod samples;
 mod scale;
