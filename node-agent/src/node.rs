@@ -21,7 +21,7 @@ use tokio::{
     task::{Id, JoinSet},
 };
 
-use crate::{admin::Health, clock, context::Context, decision, outcome::Outcome, work};
+use crate::{admin::Health, clock, context::Context, decision, outcome::Outcome, status::is_older, work};
 
 /// Time between two looks at what is left to do.
 const LOOK: Duration = Duration::from_secs(1);
@@ -34,7 +34,7 @@ struct Node {
     health: Health,
     probes: BTreeMap<String, Arc<LeakProbe>>,
     orders: BTreeMap<String, watch::Sender<Arc<LeakProbe>>>,
-    workers: JoinSet<()>,
+    workers: JoinSet<LeakProbe>,
     /// Uid of the probe that a worker works on.
     at_work: BTreeMap<Id, String>,
     /// Uids seen since a listing began; `None` while none is under way.
@@ -99,6 +99,9 @@ impl Node {
             let old = old.clone();
             self.forget(&old);
         }
+        if self.probes.get(&uid).is_some_and(|known| is_older(&probe, known)) {
+            return;
+        }
         self.probes.insert(uid.clone(), Arc::clone(&probe));
         match self.orders.get(&uid) {
             Some(orders) => drop(orders.send_replace(probe)),
@@ -143,16 +146,21 @@ impl Node {
         self.at_work.insert(id, uid.to_owned());
     }
 
-    fn worker_ended(&mut self, ended: Result<(Id, ()), tokio::task::JoinError>) {
-        let id = match ended {
-            Ok((id, ())) => id,
+    fn worker_ended(&mut self, ended: Result<(Id, LeakProbe), tokio::task::JoinError>) {
+        let (id, last) = match ended {
+            Ok((id, last)) => (id, Some(last)),
             Err(error) => {
                 self.broke_down(&error);
-                error.id()
+                (error.id(), None)
             }
         };
-        if let Some(uid) = self.at_work.remove(&id) {
-            self.orders.remove(&uid);
+        let Some(uid) = self.at_work.remove(&id) else { return };
+        self.orders.remove(&uid);
+        // a watch that lags behind still tells of a probe that is on, and nothing in the spool says otherwise any more
+        if let (Some(last), Some(known)) = (last, self.probes.get_mut(&uid))
+            && is_older(known, &last)
+        {
+            *known = Arc::new(last);
         }
     }
 

@@ -11,7 +11,7 @@ use leakhound_crds::{
     probe::ProbeReason,
 };
 
-pub(crate) use writer::{Writer, Written};
+pub(crate) use writer::{Writer, Written, is_older};
 
 /// Everything that an agent has to say about a probe.
 #[derive(Debug, Clone, PartialEq)]

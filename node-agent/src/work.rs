@@ -58,8 +58,9 @@ enum Left {
     Drained,
 }
 
-/// Works on a probe until it is over, deleted, or the agent ends.
-pub(crate) async fn work(context: Context, orders: Orders) {
+/// Works on a probe until it is over, deleted, or the agent ends. Gives the probe as the API has it then, which the watch may
+/// not have told yet.
+pub(crate) async fn work(context: Context, orders: Orders) -> LeakProbe {
     let probe = orders.borrow().clone();
     let entry = context.spool.entry(&probe.uid().unwrap_or_default());
     let ticket = entry.ticket();
@@ -75,7 +76,7 @@ pub(crate) async fn work(context: Context, orders: Orders) {
     let ticket = ticket.unwrap_or_else(|| Ticket::told(&probe));
     let mut work = Work { context, orders, probe, writer, entry, ticket, deadline };
     let left = match begin {
-        Begin::Nothing => return,
+        Begin::Nothing => return work.writer.into_probe(),
         Begin::Finish(outcome) => Left::Ended(outcome),
         Begin::Watch { left, again } => {
             tracing::info!(probe = %work.probe.name_any(), ?left, again, "begun");
@@ -87,6 +88,7 @@ pub(crate) async fn work(context: Context, orders: Orders) {
         Left::Deleted => work.forget(),
         Left::Drained => work.keep().await,
     }
+    work.writer.into_probe()
 }
 
 /// The deadline on our own clock, which nobody sets: once read, it stands whatever happens to the time of day.
@@ -186,7 +188,7 @@ impl Work {
     }
 
     /// The probe is not wanted any more.
-    fn forget(self) {
+    fn forget(&self) {
         tracing::info!(probe = %self.probe.name_any(), "deleted: forgotten");
         if let Err(error) = self.entry.remove() {
             tracing::warn!(%error, "what was kept of a deleted probe stays");
@@ -194,7 +196,7 @@ impl Work {
     }
 
     /// The next agent goes on with it.
-    async fn keep(mut self) {
+    async fn keep(&mut self) {
         tracing::info!(probe = %self.probe.name_any(), "left to the next agent");
         self.save();
         if self.ticket.outcome.is_none() && !self.ticket.epochs.is_empty() {

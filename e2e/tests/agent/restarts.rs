@@ -3,6 +3,11 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use k8s_openapi::api::rbac::v1::Role;
+use kube::{
+    Api,
+    api::{Patch, PatchParams},
+};
 use leakhound_crds::ConditionStatus;
 use leakhound_e2e::ApiServer;
 use leakhound_e2e::kubepod::{Pod, seed};
@@ -138,7 +143,7 @@ async fn watching_goes_on_while_the_api_server_is_away() -> Result<()> {
     server.install("leakhound-system", &json!({})).await?;
     let token = server.agent_token(super::stage::NAMESPACE, &stage.program.node).await?;
     stage.program.kubeconfig = server.kubeconfig_with(&stage.program.node, &token)?;
-    stage.probes = kube::Api::namespaced(server.admin()?, super::stage::NAMESPACE);
+    stage.probes = Api::namespaced(server.admin()?, super::stage::NAMESPACE);
     stage.server = server;
 
     let mut pod = Pod::create()?;
@@ -157,5 +162,58 @@ async fn watching_goes_on_while_the_api_server_is_away() -> Result<()> {
     // and new orders are seen again
     let next = stage.order(&pod, &container, 2, json!({})).await?;
     assert_eq!(stage.ended(&next).await?.succeeded.reason, "Completed");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_has_ended_is_not_begun_again_while_the_watch_lags_behind() -> Result<()> {
+    let Some(mut stage) = Stage::set(&[Answer::Status(201)]).await? else { return Ok(()) };
+    // one of its own: others need theirs
+    let server: &'static ApiServer = Box::leak(Box::new(ApiServer::start().await?));
+    server.install("leakhound-system", &json!({})).await?;
+    let token = server.agent_token(super::stage::NAMESPACE, &stage.program.node).await?;
+    stage.program.kubeconfig = server.kubeconfig_with(&stage.program.node, &token)?;
+    stage.probes = Api::namespaced(server.admin()?, super::stage::NAMESPACE);
+    stage.server = server;
+
+    let mut pod = Pod::create()?;
+    let container = pod.run(&seed()?, &["100", "0"])?;
+    let agent = stage.program.start()?;
+    let name = stage.order(&pod, &container, 20, json!({})).await?;
+    stage.running(&name, 1).await?;
+    // The watch breaks, and for now there is no other; statuses can be written.
+    let roles: Api<Role> = Api::namespaced(server.admin()?, super::stage::NAMESPACE);
+    let rules = |role: &Role| Patch::Merge(json!({ "rules": role.rules }));
+    let role = roles.get("leakhound-agent").await?;
+    let mut blind = role.clone();
+    for rule in blind.rules.iter_mut().flatten() {
+        if rule.resources.iter().flatten().any(|resource| resource == "leakprobes") {
+            rule.verbs.retain(|verb| verb == "get");
+        }
+    }
+    assert_ne!(blind, role);
+    roles.patch("leakhound-agent", &PatchParams::default(), &rules(&blind)).await?;
+    server.stop()?;
+    server.resume().await?;
+    let ended = stage.ended(&name).await?;
+    assert_eq!(ended.succeeded.reason, "Completed");
+    leakhound_e2e::wait::until("the agent to know that it is over", super::stage::LONG, async || {
+        let (_, metrics) = agent.ask("/metrics").await?;
+        anyhow::ensure!(
+            metrics.contains("leakhound_agent_probes_ended_total{reason=\"Completed\"} 1"),
+            "{metrics}"
+        );
+        Ok(())
+    })
+    .await?;
+    roles.patch("leakhound-agent", &PatchParams::default(), &rules(&role)).await?;
+    let next = stage.order(&pod, &container, 2, json!({})).await?;
+    let next = stage.ended(&next).await?;
+    let log = agent.process.log();
+    let begun = log.lines().filter(|line| line.contains("begun") && line.contains(&name)).count();
+    assert_eq!(begun, 1, "{log}");
+    let still = stage.until(&name, "the probe", |_| true).await?;
+    assert_eq!((still.succeeded.reason.as_str(), still.probe.status), ("Completed", ended.probe.status));
+    assert_eq!(next.succeeded.reason, "Completed");
     Ok(())
 }

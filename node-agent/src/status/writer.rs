@@ -29,6 +29,13 @@ pub(crate) enum Written {
     Failed,
 }
 
+/// Whether one version of a probe is older than another: the answer to our own write is newer than what the watch tells
+/// until it has caught up.
+pub(crate) fn is_older(one: &LeakProbe, other: &LeakProbe) -> bool {
+    let version = |probe: &LeakProbe| probe.resource_version()?.parse::<u64>().ok();
+    version(one) < version(other)
+}
+
 /// Writes the status of one probe.
 pub(crate) struct Writer {
     api: Api<LeakProbe>,
@@ -46,11 +53,14 @@ impl Writer {
 
     /// The API has a newer version of the same probe.
     pub(crate) fn update(&mut self, probe: &LeakProbe) {
-        // the answer to our own write may be newer than what the watch has seen
-        let newer = |version: Option<String>| version.and_then(|version| version.parse::<u64>().ok());
-        if newer(probe.resource_version()) >= newer(self.probe.resource_version()) {
+        if !is_older(probe, &self.probe) {
             self.probe = probe.clone();
         }
+    }
+
+    /// The probe as last seen or written.
+    pub(crate) fn into_probe(self) -> LeakProbe {
+        self.probe
     }
 
     /// Says something, unless it stands there already.

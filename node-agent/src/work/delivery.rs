@@ -26,7 +26,7 @@ struct Interrupted {
 
 impl Work {
     /// Brings an outcome to the API and the recording to the operator, however long that takes.
-    pub(super) async fn deliver(mut self, outcome: Outcome) {
+    pub(super) async fn deliver(&mut self, outcome: Outcome) {
         self.ticket.outcome = Some(outcome.clone());
         self.save();
         let reason = outcome.reason();
