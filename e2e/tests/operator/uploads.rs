@@ -161,7 +161,7 @@ async fn half_a_recording_is_none_and_the_slow_are_cut_off() {
     let mut slow = raw(&rig, &half).await;
     let mut text = String::new();
     tokio::time::timeout(Duration::from_secs(60), slow.read_to_string(&mut text)).await.unwrap().unwrap();
-    assert!(text.starts_with("HTTP/1.1 400"), "{text}");
+    assert!(text.starts_with("HTTP/1.1 408"), "{text}");
     let folder = rig.stored("investigations").join(investigation.uid().unwrap());
     assert!(!folder.exists(), "nothing was stored");
     let mut mute = raw(&rig, b"PUT /v1/").await;

@@ -52,7 +52,8 @@ impl ReceiveError {
         match self {
             Self::NoLength => StatusCode::LENGTH_REQUIRED,
             Self::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
-            Self::CutOff => StatusCode::BAD_REQUEST,
+            // agents try again after this one; after 400 they give the recording up
+            Self::CutOff => StatusCode::REQUEST_TIMEOUT,
             Self::NoHash | Self::WrongHash | Self::NoRecording(_) => StatusCode::UNPROCESSABLE_ENTITY,
             Self::Stopping => StatusCode::SERVICE_UNAVAILABLE,
         }
