@@ -11,6 +11,8 @@ use super::{
 };
 use crate::answer::{Thresholds, merge};
 
+/// Of 255 bytes of a file's name: what namespace, name and number leave for the pod's name, which may have 253.
+const POD_PART: usize = 60;
 /// The value of `format` in the JSON about several recordings.
 const FORMAT: &str = "leakhound-investigation/1";
 
@@ -70,7 +72,8 @@ impl Gathering {
             }
         } else {
             let number = self.recorded.len() + 1;
-            let stem = format!("{}-{number}-{}", self.stem, part.origin.pod);
+            let pod: String = part.origin.pod.chars().take(POD_PART).collect();
+            let stem = format!("{}-{number}-{pod}", self.stem);
             if wanted(ReportFormat::Html) {
                 files.push(File { format: None, ..part.file(ReportFormat::Html, &stem)? });
             }

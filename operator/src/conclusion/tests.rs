@@ -111,6 +111,25 @@ fn several_recordings_get_a_cover_that_links_to_each() {
     assert!(!of(Pprof).content.is_empty());
 }
 
+#[tokio::test]
+async fn the_longest_names_make_files_that_a_directory_takes() {
+    let directory = tempfile::tempdir().unwrap();
+    let storage = crate::storage::Storage::open(&format!("file://{}", directory.path().display())).unwrap();
+    let id = storage.report_id("u").await.unwrap();
+    let longest = "n".repeat(63);
+    let mut gathering = Gathering::new(&longest, &longest, &[Html, Pprof], THRESHOLDS, 2);
+    for _ in 0..2 {
+        let origin = Origin { pod: "p".repeat(253), ..origin() };
+        for file in gathering.add(judge(origin, &recording("f")).unwrap()).unwrap() {
+            storage.put_report(&id, &file.name, file.content.into()).await.unwrap();
+        }
+    }
+    for file in gathering.finish().unwrap().files {
+        storage.put_report(&id, &file.name, file.content.into()).await.unwrap();
+    }
+    assert_eq!(std::fs::read_dir(directory.path().join("reports").join(id.to_string())).unwrap().count(), 4);
+}
+
 #[test]
 fn a_kill_for_want_of_memory_is_in_the_report_of_that_container_alone() {
     let told = |killed: &str| {
