@@ -60,6 +60,8 @@ pub(crate) struct Held {
     leaf: Option<Pair>,
     /// Names that the leaf was made for.
     names: Vec<String>,
+    /// When the authority was made that signed the leaf.
+    signer: Option<Timestamp>,
 }
 
 /// Why a step could not be taken.
@@ -99,9 +101,12 @@ pub(crate) fn due(held: &Held, names: &[String], now: Timestamp) -> Option<Step>
         }
         _ => {}
     }
+    // Whoever died between two writes, or was given one Secret without the other, left a leaf that nobody trusts.
+    let is_foreign = || authority.valid.is_some_and(|valid| held.signer != Some(valid.from));
     match &held.leaf {
         None => Some(Step::Sign),
-        Some(leaf) if is_due(leaf) || leaf.valid.is_some() && held.names != names => Some(Step::Sign),
+        Some(leaf) if is_due(leaf) => Some(Step::Sign),
+        Some(leaf) if leaf.valid.is_some() && (held.names != names || is_foreign()) => Some(Step::Sign),
         Some(_) => None,
     }
 }
@@ -124,6 +129,7 @@ pub(crate) fn take(step: Step, mut held: Held, names: &[String], now: Timestamp)
             if let Some(authority) = &held.authority {
                 held.leaf = Some(issue::leaf(authority, names, now)?);
                 names.clone_into(&mut held.names);
+                held.signer = authority.valid.map(|valid| valid.from);
             }
         }
     }

@@ -22,6 +22,7 @@ const FIELD_MANAGER: &str = "leakhound-operator";
 const VALID: &str = "leakhound.dev/valid";
 const NEXT_VALID: &str = "leakhound.dev/next-valid";
 const NAMES: &str = "leakhound.dev/names";
+const SIGNER: &str = "leakhound.dev/signer";
 
 /// Why agents may not be able to trust us.
 #[derive(Debug, Error)]
@@ -118,6 +119,7 @@ fn held(authority: Option<&Secret>, leaf: Option<&Secret>) -> Held {
             .and_then(|secret| annotation(secret, NAMES))
             .map(|names| names.split(',').map(str::to_owned).collect())
             .unwrap_or_default(),
+        signer: leaf.and_then(|secret| annotation(secret, SIGNER)?.parse().ok()),
     }
 }
 
@@ -151,7 +153,11 @@ fn authority_secret(held: &Held, version: Option<String>) -> Secret {
 fn leaf_secret(held: &Held, version: Option<String>) -> Secret {
     let mut secret = secret(LEAF, "kubernetes.io/tls", version);
     put(&mut secret, held.leaf.as_ref(), "tls", VALID);
-    secret.metadata.annotations.get_or_insert_default().insert(NAMES.to_owned(), held.names.join(","));
+    let annotations = secret.metadata.annotations.get_or_insert_default();
+    annotations.insert(NAMES.to_owned(), held.names.join(","));
+    if let Some(signer) = held.signer {
+        annotations.insert(SIGNER.to_owned(), signer.to_string());
+    }
     secret
 }
 

@@ -98,6 +98,21 @@ fn every_agent_trusts_every_certificate_for_five_years() {
 }
 
 #[test]
+fn who_died_between_two_writes_leaves_no_certificate_that_nobody_trusts() {
+    let now: Timestamp = "2026-01-01T00:00:00Z".parse().unwrap();
+    let (old, _) = settle(Held::default(), now);
+    // A person deleted the Secret leakhound-ca. The next authority was written down, and the certificate was not.
+    let now = later(now, 1);
+    let deleted = Held { authority: None, ..old.clone() };
+    let found = take(Step::Found, deleted, &names(), now).unwrap();
+    let half = Held { leaf: old.leaf.clone(), ..found };
+    assert!(trusts(&half.bundle(), half.leaf.as_ref().unwrap(), now).is_err());
+    let (mended, steps) = settle(half, later(now, 1));
+    assert_eq!(steps, [Step::Sign]);
+    trusts(&mended.bundle(), mended.leaf.as_ref().unwrap(), later(now, 1)).unwrap();
+}
+
+#[test]
 fn strangers_are_not_trusted() {
     let now: Timestamp = "2026-01-01T00:00:00Z".parse().unwrap();
     let (ours, _) = settle(Held::default(), now);
