@@ -11,9 +11,10 @@
 //! nothing, and the order above is the order of writing, so whatever was interrupted can be done again.
 
 mod layout;
+mod leftovers;
 mod open;
 
-use std::sync::Arc;
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use futures::TryStreamExt;
 use hyper::body::Bytes;
@@ -38,14 +39,20 @@ pub(crate) struct StorageError {
 #[derive(Debug, Clone)]
 pub(crate) struct Storage {
     store: Arc<PrefixStore<Arc<dyn ObjectStore>>>,
+    /// Where it is, when it is a directory.
+    directory: Option<PathBuf>,
 }
+
+/// A file that is being written is touched all the time.
+const ABANDONED: Duration = Duration::from_hours(1);
 
 impl Storage {
     /// Opens the store of a URL: `file:///directory`, `s3://bucket/prefix`, `gs://bucket/prefix`, `az://container/prefix`.
     /// Credentials come from the environment, as each cloud's own tools read them.
     pub(crate) fn open(url: &str) -> Result<Self, OpenError> {
         let (store, prefix) = open::open(url)?;
-        Ok(Self { store: Arc::new(PrefixStore::new(store, prefix)) })
+        let directory = url.strip_prefix("file://").map(PathBuf::from);
+        Ok(Self { store: Arc::new(PrefixStore::new(store, prefix)), directory })
     }
 
     /// Writes, reads and removes one small object: whether there is a disk, and whether we may use it.
@@ -151,6 +158,25 @@ impl Storage {
             self.delete(&path).await?;
         }
         Ok(())
+    }
+
+    /// Removes what writers that were killed left in a directory; says how many files that were.
+    pub(crate) async fn remove_leftovers(&self) -> Result<usize, StorageError> {
+        self.remove_leftovers_of(ABANDONED).await
+    }
+
+    async fn remove_leftovers_of(&self, age: Duration) -> Result<usize, StorageError> {
+        let Some(directory) = self.directory.clone() else { return Ok(0) };
+        let remove = move || {
+            let removed = leftovers::remove(&directory.join("investigations"), age)?;
+            Ok::<_, std::io::Error>(removed + leftovers::remove(&directory.join("reports"), age)?)
+        };
+        let failed = |source: Box<dyn std::error::Error + Send + Sync>| StorageError {
+            action: "remove what writers that were killed have left",
+            source: object_store::Error::Generic { store: "file", source },
+        };
+        let removed = tokio::task::spawn_blocking(remove).await.map_err(|error| failed(error.into()))?;
+        removed.map_err(|error| failed(error.into()))
     }
 
     async fn known_report_id(&self, investigation: &str) -> Result<Option<ReportId>, StorageError> {

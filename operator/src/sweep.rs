@@ -68,6 +68,10 @@ async fn sweep_probes(context: &Context) -> Result<(), ReconcileError> {
 
 /// The store is listed before the API, so that what was stored for an investigation made in between is not taken for an orphan.
 async fn sweep_store(context: &Context) -> Result<(), ReconcileError> {
+    let leftovers = context.storage.remove_leftovers().await?;
+    if leftovers > 0 {
+        tracing::info!(leftovers, "removed files that were never written to their end");
+    }
     let stored = context.storage.investigations().await?;
     if stored.is_empty() {
         return Ok(());

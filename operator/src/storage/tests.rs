@@ -60,6 +60,27 @@ async fn removing_an_investigation_leaves_the_others() {
     assert_eq!(files, 0, "nothing is left behind");
 }
 
+#[tokio::test]
+async fn a_writer_that_was_killed_leaves_nothing_for_ever() {
+    let (directory, storage) = in_directory();
+    storage.put_recording("u", &recording("p", "01"), Bytes::from_static(b"r")).await.unwrap();
+    let id = storage.report_id("u").await.unwrap();
+    let folder = directory.path().join("store");
+    std::fs::create_dir_all(folder.join(format!("reports/{id}"))).unwrap();
+    for unfinished in ["investigations/u/recordings/p-02.lhr#1".to_owned(), format!("reports/{id}/a.html#2")]
+    {
+        std::fs::write(folder.join(unfinished), "half of it").unwrap();
+    }
+    storage.remove("u").await.unwrap();
+    assert_eq!(storage.remove_leftovers().await.unwrap(), 0, "somebody may be writing");
+    assert_eq!(storage.investigations().await.unwrap(), ["u"], "the store cannot remove them");
+    storage.put_conclusion("v", Bytes::from_static(b"{}")).await.unwrap();
+    assert_eq!(storage.remove_leftovers_of(Duration::ZERO).await.unwrap(), 2);
+    assert_eq!(storage.investigations().await.unwrap(), ["v"]);
+    assert_eq!(std::fs::read_dir(folder.join("reports")).map_or(0, Iterator::count), 0);
+    assert!(storage.conclusion("v").await.unwrap().is_some());
+}
+
 #[test]
 fn a_url_that_names_no_store_is_refused_with_the_ones_that_do() {
     for url in ["", "/var/lib", "ftp://host/x", "file://relative", "s3:///x", "gs://"] {
