@@ -95,8 +95,12 @@ impl Metrics {
         self.probing.set(i64::try_from(probing).unwrap_or(i64::MAX));
     }
 
+    /// Who does not lead any more knows nothing of the queue: its last numbers would stand beside the next leader's.
     pub(crate) fn leads(&self, leads: bool) {
         self.leading.set(i64::from(leads));
+        if !leads {
+            self.queue(0, 0);
+        }
     }
 
     pub(crate) fn swept(&self) {
@@ -123,5 +127,23 @@ pub(crate) struct Measured {
 impl Drop for Measured {
     fn drop(&mut self) {
         self.into.observe(self.since.elapsed().as_secs_f64());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_queue_is_the_leaders_alone() {
+        let metrics = Metrics::default();
+        metrics.leads(true);
+        metrics.queue(7, 3);
+        assert!(metrics.text().contains("leakhound_operator_active_probes 3"));
+        metrics.leads(false);
+        let text = metrics.text();
+        for line in ["queue_targets 0", "active_probes 0", "leader 0"] {
+            assert!(text.contains(&format!("leakhound_operator_{line}\n")), "{text}");
+        }
     }
 }
