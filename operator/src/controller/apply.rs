@@ -137,7 +137,12 @@ fn rest_of_quiet(observed: &Observed, new: &LeakInvestigationStatus) -> Option<S
     if gist(old) != gist(new) {
         return None;
     }
-    let rest = QUIET - observed.now.duration_since(last_write(&observed.investigation)?);
+    rest_after(observed.now.duration_since(last_write(&observed.investigation)?))
+}
+
+/// After a clock was set back, or beside an API server whose clock is ahead, the last write lies in the future.
+fn rest_after(last_write: SignedDuration) -> Option<SignedDuration> {
+    let rest = QUIET - last_write.abs();
     rest.is_positive().then_some(rest)
 }
 
@@ -166,4 +171,19 @@ fn last_write(investigation: &LeakInvestigation) -> Option<Timestamp> {
         entry.manager.as_deref() == Some(OPERATOR_ACCOUNT) && entry.subresource.as_deref() == Some("status")
     });
     ours.filter_map(|entry| entry.time.as_ref()).map(|time| time.0).max()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_held_back_for_ten_seconds_whatever_the_clocks_say() {
+        let rest = |since| rest_after(SignedDuration::from_secs(since)).map(|rest| rest.as_secs());
+        for (since, held) in
+            [(0, Some(10)), (9, Some(1)), (10, None), (3600, None), (-1, Some(9)), (-3600, None)]
+        {
+            assert_eq!(rest(since), held, "{since}");
+        }
+    }
 }
