@@ -140,6 +140,7 @@ enum walk_end {
 	WALK_UNSUPPORTED = 3,	/* an unwind rule that a row cannot express */
 	WALK_UNREADABLE = 4,	/* stack memory not readable (paged out, or garbage) */
 	WALK_TRUNCATED = 5,	/* deeper than MAX_FRAMES */
+	WALK_RETURN_PROBE = 6,	/* a return probe has put its own address into the place of the caller's */
 };
 struct stack {
 	__u32 length;
@@ -173,6 +174,8 @@ struct mapping {
 	__u32 first_page;	/* into `pages`; one entry for every 4 KiB of the file's virtual addresses */
 	__u32 page_count;	/* 0: anonymous executable memory (JIT), walked by frame pointer */
 };
+/* `first_page` of the page that the kernel puts into a program for its probes. */
+#define PROBES_PAGE 0xffffffff
 struct process {
 	__u32 mapping_count;
 	__u32 pad;
@@ -213,6 +216,7 @@ enum ledger {
 	LEDGER_OWN_EVENTS = 26,		/* allocations left out because they are the tracer's own */
 	LEDGER_OVER_BUDGET = 27,	/* allocations left out because following them would have cost more than the budget */
 	LEDGER_MACHINE_EVENTS = 28,	/* tracepoints passed on the whole machine, by whomever: what nested misses are a share of */
+	LEDGER_WALKS_RETURN_PROBE = 29,	/* the number of the next walk_end is taken, so this one is apart */
 	LEDGER_LENGTH = 32,
 };
 

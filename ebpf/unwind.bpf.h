@@ -123,6 +123,11 @@ static int step(__u32 i, struct walker *walker)
 		w->stack.end = WALK_NO_MAPPING;
 		return 1;
 	}
+	if (!m->page_count && m->first_page == PROBES_PAGE) {
+		w->stack.length = n ? n : 1; /* its address is nobody's frame */
+		w->stack.end = WALK_RETURN_PROBE;
+		return 1;
+	}
 	if (!m->page_count)
 		return step_by_frame_pointer(walker);
 	__u64 *row = find_row(m, pc);
@@ -233,7 +238,8 @@ static __always_inline int walk_stack(struct walk *w, struct pt_regs *registers,
 	if (w->frame_pointer_steps)
 		ledger_add(LEDGER_FRAME_POINTER_STEPS, w->frame_pointer_steps);
 	if (w->stack.end != WALK_COMPLETE)
-		ledger_add(LEDGER_WALKS_COMPLETE + w->stack.end, 1);
+		ledger_add(w->stack.end == WALK_RETURN_PROBE ? LEDGER_WALKS_RETURN_PROBE :
+							       LEDGER_WALKS_COMPLETE + w->stack.end, 1);
 	return 0;
 }
 

@@ -18,7 +18,8 @@ pub use hook::{MAX_PROCESSES, Operation, ProcessNumber, Shape};
 pub use ledger::{LEDGER_LENGTH, Ledger};
 pub use row::{Cfa, Row};
 pub use stack::{
-    KERNEL_STACK, KernelEvent, MAX_FRAMES, MAX_MAPPINGS, Mapping, NO_HOOK, Process, Stack, WalkEnd,
+    KERNEL_STACK, KernelEvent, MAX_FRAMES, MAX_MAPPINGS, Mapping, NO_HOOK, PROBES_PAGE, Process, Stack,
+    WalkEnd,
 };
 
 macro_rules! pod {

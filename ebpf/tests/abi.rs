@@ -9,8 +9,8 @@ use std::{
 use leakhound_ebpf::abi::{
     Amounts, Block, BlockKey, CERTAIN, Cfa, CounterKey, Counters, Effort, EffortKind, EndedBlock,
     KERNEL_STACK, KernelEvent, LEDGER_LENGTH, Ledger, MAX_FRAMES, MAX_MAPPINGS, MAX_PROCESSES, Mapping,
-    NO_HOOK, News, Operation, Process, ProcessNews, ProcessNumber, Row, SAMPLE_SHIFTS, Shape, Stack,
-    VARIANCE_UNIT, WEIGHT_ONE, WalkEnd,
+    NO_HOOK, News, Operation, PROBES_PAGE, Process, ProcessNews, ProcessNumber, Row, SAMPLE_SHIFTS, Shape,
+    Stack, VARIANCE_UNIT, WEIGHT_ONE, WalkEnd,
 };
 
 macro_rules! compare {
@@ -54,6 +54,9 @@ fn both_sides_agree_on_structures_and_numbers() {
         ("MAX_PROCESSES", MAX_PROCESSES as u64),
         ("LEDGER_LENGTH", LEDGER_LENGTH as u64),
         ("WALK_TRUNCATED", WalkEnd::Truncated as u64),
+        ("WALK_RETURN_PROBE", WalkEnd::ReturnProbe as u64),
+        ("PROBES_PAGE", u64::from(PROBES_PAGE)),
+        ("LEDGER_WALKS_RETURN_PROBE", Ledger::WalksReturnProbe as u64),
         ("WALK_NO_ROWS", WalkEnd::NoRows as u64),
         ("CFA_UNSUPPORTED", Cfa::Unsupported as u64),
         ("CFA_PLT", Cfa::Plt as u64),

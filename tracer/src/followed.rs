@@ -23,6 +23,8 @@ pub struct Code {
     pub module: Option<u32>,
     /// Run-time address minus the file's own virtual address.
     pub bias: u64,
+    /// The page that the kernel puts into a program for its probes.
+    pub probes: bool,
 }
 
 /// Mappings remembered after they went.
@@ -60,7 +62,8 @@ impl Followed {
                 let module = modules.find_or_open(self.id, mapping);
                 let image = module.and_then(|number| modules.get(number)).map(|module| &module.image);
                 let bias = image.map_or(0, |image| image.bias(mapping));
-                Code { start: mapping.start, end: mapping.end, module, bias }
+                let probes = mapping.path.is_for_probes();
+                Code { start: mapping.start, end: mapping.end, module, bias, probes }
             })
             .collect();
         // A process that is ending shows no mappings: what it had is worth more.
@@ -103,6 +106,10 @@ impl Followed {
                 to.bias = code.bias.wrapping_add(first_address);
                 to.first_page = place.first_page;
                 to.page_count = place.page_count;
+            }
+            if code.probes {
+                to.start -= 1; // return probes put its first address on the stack, and a return is looked for before it
+                to.first_page = abi::PROBES_PAGE;
             }
             table.mapping_count += 1;
         }

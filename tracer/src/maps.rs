@@ -48,6 +48,14 @@ pub enum MapPath {
     Special(String),
 }
 
+impl MapPath {
+    /// The page that the kernel puts into a program for its probes: return probes put its address into the place of a
+    /// caller's.
+    pub fn is_for_probes(&self) -> bool {
+        matches!(self, Self::Special(name) if name == "[uprobes]")
+    }
+}
+
 impl fmt::Display for MapPath {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -155,6 +163,7 @@ mod tests {
         assert_eq!(path(b"1-2 rwxp 0 00:00 0    [anon:jit code]"), MapPath::Anonymous);
         assert_eq!(path(b"1-2 r-xp 0 00:00 0    [vdso]"), MapPath::Vdso);
         assert_eq!(path(b"1-2 --xp 0 00:00 0    [uprobes]"), MapPath::Special("[uprobes]".into()));
+        assert!(path(b"1-2 --xp 0 00:00 0    [uprobes]").is_for_probes());
         assert_eq!(path(b"1-2 r-xp 0 00:0e 3 anon_inode:[x]"), MapPath::Special("anon_inode:[x]".into()));
         assert!(!parse(b"1-2 rw-p 0 00:00 0 [heap]").unwrap().executable);
     }

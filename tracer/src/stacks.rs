@@ -210,6 +210,9 @@ fn cut_short(end: Option<u8>) -> Option<String> {
         end if end == WalkEnd::Unsupported as u8 => "an unwind rule that is not supported",
         end if end == WalkEnd::Unreadable as u8 => "stack memory that could not be read",
         end if end == WalkEnd::Truncated as u8 => "deeper than 96 frames",
+        end if end == WalkEnd::ReturnProbe as u8 => {
+            "a return probe hides the caller: another tool is tracing this program"
+        }
         _ => "unknown",
     };
     Some(why.into())

@@ -50,6 +50,7 @@ ledger! {
     OwnEvents = 26, "ownEvents";
     OverBudget = 27, "overBudget";
     MachineEvents = 28, "machineEvents";
+    WalksReturnProbe = 29, "walksReturnProbe";
 }
 
 /// Length of the ledger in the kernel; the numbers above [`Ledger::ALL`] are kept free.

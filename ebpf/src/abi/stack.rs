@@ -4,6 +4,8 @@
 pub const MAX_FRAMES: usize = 96;
 /// Executable mappings of one process that the unwinder knows.
 pub const MAX_MAPPINGS: usize = 512;
+/// [`Mapping::first_page`] of the page that the kernel puts into a program for its probes.
+pub const PROBES_PAGE: u32 = u32::MAX;
 
 /// How a walk up the stack ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,6 +23,8 @@ pub enum WalkEnd {
     Unreadable = 4,
     /// Deeper than [`MAX_FRAMES`].
     Truncated = 5,
+    /// A return probe has put its own address into the place of the caller's.
+    ReturnProbe = 6,
 }
 
 /// [`Stack::hook`] of a stack on which no function was called.

@@ -24,10 +24,20 @@ impl Doubts {
     }
 }
 
-/// Losses that are counted in the ledger, as a share of all allocations or of what `of` counts.
+/// What a loss is a share of.
+enum Of {
+    /// The allocations that were followed, and the lost ones.
+    Followed,
+    /// The allocations that were followed: the loss is of some of these.
+    Within,
+    /// What this entry of the ledger counts, and the lost ones.
+    Entry(&'static str),
+}
+
+/// Losses that are counted in the ledger.
 struct Loss {
     keys: &'static [&'static str],
-    of: Option<&'static str>,
+    of: Of,
     /// What happened to the share that is put before it.
     what: &'static str,
     /// Shares from which on so many points are taken away.
@@ -40,21 +50,21 @@ const NUMBERS: &[(f64, u8)] = &[(0.05, 35), (0.01, 15), (0.001, 5)];
 const LOSSES: &[Loss] = &[
     Loss {
         keys: &["blocksFull", "countersFull", "callsFull", "walksBusy", "unreadableOut"],
-        of: None,
+        of: Of::Followed,
         what: "of the allocations were lost for want of room in the kernel: growth may be larger than shown",
         steps: NUMBERS,
         fatal: 0.2,
     },
     Loss {
         keys: &["overBudget"],
-        of: None,
+        of: Of::Followed,
         what: "of the allocations were left out, as following them would have cost more than the budget: growth may be larger than shown",
         steps: NUMBERS,
         fatal: 0.5,
     },
     Loss {
         keys: &["missedFrees", "returnsUnmatched", "freesLost"],
-        of: None,
+        of: Of::Followed,
         what: "of the frees or returns were missed: blocks may be shown as live that are not",
         steps: NUMBERS,
         fatal: 0.1,
@@ -62,7 +72,7 @@ const LOSSES: &[Loss] = &[
     // whoever's they were: of the target's as many were missed
     Loss {
         keys: &["nestedMisses"],
-        of: Some("machineEvents"),
+        of: Of::Entry("machineEvents"),
         what: "of what the kernel allocated and freed went unseen, as it came within another: numbers may be too high or too low",
         steps: NUMBERS,
         fatal: 0.1,
@@ -76,8 +86,15 @@ const LOSSES: &[Loss] = &[
             "walksUnreadable",
             "walksTruncated",
         ],
-        of: None,
+        of: Of::Within,
         what: "of the stacks are incomplete: different call paths may be counted as one",
+        steps: &[(0.1, 10), (0.01, 5)],
+        fatal: f64::INFINITY,
+    },
+    Loss {
+        keys: &["walksReturnProbe"],
+        of: Of::Within,
+        what: "of the stacks end where another tool's return probe hides the caller: end that tool's tracing of the program to see them whole",
         steps: &[(0.1, 10), (0.01, 5)],
         fatal: f64::INFINITY,
     },
@@ -277,8 +294,12 @@ impl Doubts {
         if count == 0 {
             return;
         }
-        let seen = loss.of.and_then(|key| ledger.get(key)).copied().unwrap_or(allocated);
-        let share = count as f64 / (seen as f64 + count as f64);
+        let all = match loss.of {
+            Of::Followed => allocated.saturating_add(count),
+            Of::Within => allocated.max(count),
+            Of::Entry(key) => ledger.get(key).map_or(allocated, |seen| *seen).saturating_add(count),
+        };
+        let share = count as f64 / all as f64;
         let reason = format!("{} {}.", amount::percent(share), loss.what);
         if share > loss.fatal {
             self.fatal.push(reason);

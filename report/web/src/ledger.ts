@@ -39,6 +39,7 @@ const KNOWN = new Map<string, Entry>(Object.entries({
   walksNoRows: loss("Walks cut: no unwind table", "the module carries no .eh_frame for that code"),
   walksUnsupported: loss("Walks cut: unusual frame", "the unwind rule is one that is not followed"),
   walksUnreadable: loss("Walks cut: stack unreadable", "the memory of the stack could not be read"),
+  walksReturnProbe: loss("Walks cut: another tool", "its return probes on the program hide who called"),
   walksTruncated: loss("Walks cut: too deep", "more frames than are kept"),
   framePointerSteps: count("Steps by frame pointer", "frames without an unwind table, followed by convention: may be wrong"),
   foreignEvents: count("Other processes", "probes that ran where nothing is followed"),

@@ -36,6 +36,7 @@ pub(super) fn compose(kernel: &BTreeMap<Ledger, u64>, sum: Counters, own: &Own) 
         Ledger::WalksUnsupported,
         Ledger::WalksUnreadable,
         Ledger::WalksTruncated,
+        Ledger::WalksReturnProbe,
     ];
     let walks = sum.allocated.count + of(Ledger::BlocksFull) + of(Ledger::CountersFull);
     let mut ledger: BTreeMap<String, u64> =

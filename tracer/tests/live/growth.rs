@@ -6,9 +6,12 @@ use leakhound_report::{
     analysis::{Class, Options, VerdictName, analyze},
     recording::{Mode, Recording, Stack},
 };
-use leakhound_tracer::settings::Settings;
+use leakhound_tracer::{investigation::Subject, locate::Target, process::ProcessId, settings::Settings};
 
-use crate::support::{can_probe, command, compile, end, installed, ledger, short, through, watch_command};
+use crate::support::{
+    Running, can_probe, command, compile, end, installed, ledger, short, through, wait_for, watch,
+    watch_command,
+};
 
 const PAGE: u64 = 4096;
 
@@ -87,6 +90,39 @@ fn a_stripped_static_program_is_judged_without_being_accused() {
     let leaks = analysis.findings.iter().filter(|finding| finding.class == Class::Leak);
     assert_eq!(leaks.count(), 0);
     assert!(analysis.verdict.reasons.iter().any(|reason| reason.contains("it cannot tell")));
+}
+
+#[test]
+fn a_stack_that_another_tools_return_probes_hide_says_so() {
+    if !can_probe() {
+        return;
+    }
+    let program = compile("cc", "hoard.c", "hoard_traced", &["-g", "-O2"]);
+    let running = Running::start(&program, &[]);
+    let pid = running.0.id();
+    wait_for("the program to be itself", || {
+        std::fs::read_link(format!("/proc/{pid}/exe")).is_ok_and(|path| path.ends_with("hoard_traced"))
+    });
+    let id = ProcessId::find(pid).unwrap();
+    let subject = || Subject::Running(Target::Process(id));
+    let recording = std::thread::scope(|scope| {
+        let other = scope.spawn(|| watch(subject(), &short(Duration::from_secs(6))).unwrap());
+        let mapped = || std::fs::read_to_string(format!("/proc/{pid}/maps")).unwrap().contains("[uprobes]");
+        wait_for("the other tool's probes", mapped);
+        let recording = watch(subject(), &growth(Duration::from_secs(3))).unwrap();
+        assert!(ledger(&other.join().unwrap(), "allocations") > 0);
+        recording
+    });
+    let hidden = ledger(&recording, "walksReturnProbe");
+    assert!(hidden > 0 && ledger(&recording, "walksNoMapping") == 0, "{hidden}");
+    let why = "a return probe hides the caller: another tool is tracing this program";
+    let stacks: Vec<_> =
+        recording.stacks.iter().filter(|one| one.cut_short.as_deref() == Some(why)).collect();
+    assert!(!stacks.is_empty());
+    for stack in stacks {
+        let last = stack.frames.last().and_then(|frame| frame.function.as_deref());
+        assert_eq!(last, Some("malloc"), "{stack:?}");
+    }
 }
 
 fn has_go() -> bool {

@@ -74,7 +74,7 @@ fn each_loss_takes_something_away_and_says_why() {
             85,
             "under 1 % of what the kernel",
         ),
-        ("short stacks", Run { ledger: &[("walksNoRows", 5000)], ..SOUND }, 80, "33 % of the stacks"),
+        ("short stacks", Run { ledger: &[("walksNoRows", 5000)], ..SOUND }, 80, "50 % of the stacks"),
         ("processes", Run { ledger: &[("processesLeftOut", 3)], ..SOUND }, 80, "3 processes"),
         ("budget", Run { event: Some(EventKind::BudgetStep), ..SOUND }, 80, "lowered its own cost"),
         ("exec", Run { event: Some(EventKind::Executed), ..SOUND }, 80, "replaced its program"),
