@@ -121,10 +121,15 @@ fn stack(finding: &Finding) -> String {
     if let Some(why) = &finding.cut_short {
         lines.push(format!("(the walk ended here: {})", visible(why)));
     }
-    if matches!(finding.class, Class::Leak | Class::Suspected) {
+    if shows_blocks(finding) {
         lines.extend(finding.blocks.iter().take(BLOCKS).map(oldest));
     }
     lines.join("\n  ")
+}
+
+/// Blocks of what does not leak help nobody.
+fn shows_blocks(finding: &Finding) -> bool {
+    matches!(finding.class, Class::Leak | Class::Suspected)
 }
 
 /// A block that one can look at with a debugger.
@@ -151,7 +156,7 @@ fn left_out(analysis: &Analysis, shown: usize) -> String {
 }
 
 fn more_blocks(shown: &[&Finding]) -> String {
-    let is_cut = |finding: &&&Finding| finding.blocks.len() > BLOCKS;
+    let is_cut = |finding: &&&Finding| shows_blocks(finding) && finding.blocks.len() > BLOCKS;
     match shown.iter().find(is_cut) {
         Some(_) => {
             "More of the oldest blocks are in --json and --html; --events FILE has every block.\n".to_owned()
@@ -252,7 +257,7 @@ mod tests {
 
     use leakhound_report::{
         Options, analyze,
-        recording::{FORMAT, Header, Record, Recording, Snapshot},
+        recording::{FORMAT, Header, Record, Recording, Snapshot, Stack, StackCounters},
     };
 
     use super::*;
@@ -270,6 +275,27 @@ mod tests {
         assert!(answer_with(1).contains("\n1 block is missing in the log of --events"));
         assert!(answer_with(1200).contains("\n1,200 blocks are missing in the log of --events"));
         assert!(!answer_with(0).contains("--events"));
+    }
+
+    #[test]
+    fn more_blocks_are_promised_only_where_some_are_shown() {
+        let block = Block { address: "0x1".into(), size_bytes: 1, age_seconds: 1.0, pid: 1, tid: 1 };
+        let found = |class, blocks: usize| {
+            let header = Header { format: FORMAT.into(), ..Header::default() };
+            let stack = Stack { id: 1, ..Stack::default() };
+            let live = StackCounters { id: 1, live_bytes: 5, allocated_bytes: 5, ..StackCounters::default() };
+            let snapshot = Snapshot { time_ns: 1, stacks: vec![live], ..Snapshot::default() };
+            let records = vec![Record::Header(header), Record::Stack(stack), Record::Snapshot(snapshot)];
+            let mut analysis = analyze(&Recording::from_records(records).unwrap(), &Options::default());
+            analysis.findings[0].class = class;
+            analysis.findings[0].blocks = vec![block.clone(); blocks];
+            let text = answer(&analysis, 10, 120);
+            (text.matches("oldest: 0x1").count(), text.contains("More of the oldest blocks"))
+        };
+        assert_eq!(found(Class::Leak, 3), (2, true));
+        assert_eq!(found(Class::Suspected, 2), (2, false));
+        assert_eq!(found(Class::Plateau, 3), (0, false));
+        assert_eq!(found(Class::Inconclusive, 3), (0, false));
     }
 
     #[test]

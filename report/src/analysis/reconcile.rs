@@ -94,7 +94,8 @@ impl Reconciliation {
         const ALIKE: f64 = 1.1;
         let live = self.live.1 as f64 - self.live.0 as f64;
         let (stacks, explained) = self.explained_by;
-        let stacks = amount::counted(stacks, "stack", "stacks");
+        let stacks =
+            if stacks == 1 { "stack".to_owned() } else { amount::counted(stacks, "stack", "stacks") };
         let grown = whole(self.changed);
         if self.changed.max(live) < WORTH_A_WORD {
             None
@@ -120,7 +121,7 @@ impl Reconciliation {
         } else {
             let explained = amount::bytes(explained.min(grown));
             Some(format!(
-                "Of +{} anonymous memory, {explained} are explained by {stacks}.",
+                "Of +{} anonymous memory, {explained} are explained by the {stacks} that grew the most.",
                 amount::bytes(grown)
             ))
         }

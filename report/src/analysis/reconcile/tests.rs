@@ -72,7 +72,7 @@ fn a_leak_explains_the_memory_it_takes() {
     assert!(!memory.is_material(memory.unexplained), "{memory:?}");
     assert_eq!(
         memory.sentence().unwrap(),
-        "Of +55.0 MiB anonymous memory, 55.0 MiB are explained by 1 stack."
+        "Of +55.0 MiB anonymous memory, 55.0 MiB are explained by the stack that grew the most."
     );
 }
 
@@ -87,7 +87,7 @@ fn what_was_freed_and_is_still_resident_is_retained() {
     assert!(!memory.growing, "it stays where it is");
     assert_eq!(
         memory.sentence().unwrap(),
-        "Of +100 MiB anonymous memory, 1.00 MiB are explained by 1 stack."
+        "Of +100 MiB anonymous memory, 1.00 MiB are explained by the stack that grew the most."
     );
 }
 
