@@ -1,13 +1,17 @@
 //! `leakhound run`: a live investigation.
 
 use std::{
-    io,
+    io::{self, Write},
     sync::{Arc, atomic::AtomicBool},
     time::Duration,
 };
 
 use anyhow::{Context, Result, bail};
-use leakhound_report::recording::{Record, Recording, Writer};
+use leakhound_report::{
+    amount,
+    analysis::{FEWEST_SNAPSHOTS, GOOD_SNAPSHOTS},
+    recording::{Record, Recording, Writer},
+};
 use leakhound_tracer::{
     capabilities::Capabilities,
     investigation::{InvestigationError, Observer, Plan, Progress, Subject, investigate},
@@ -53,7 +57,7 @@ fn settings(run: &Run) -> Settings {
     let interval = run.interval.unwrap_or_else(|| default_interval(run.duration));
     if interval > run.duration {
         misuse(&format!(
-            "--interval {interval:?} is longer than --duration {:?}: a verdict needs at least 3 snapshots, so use at most a third of the duration",
+            "--interval {interval:?} is longer than --duration {:?}: a verdict needs at least {FEWEST_SNAPSHOTS} snapshots, so use at most a third of the duration",
             run.duration
         ));
     }
@@ -86,9 +90,37 @@ fn settings(run: &Run) -> Settings {
     }
 }
 
-/// Twenty snapshots tell a trend from noise.
 fn default_interval(duration: Duration) -> Duration {
-    (duration / 20).clamp(Duration::from_secs(1), Duration::from_mins(1)).min(duration)
+    (duration / snapshots(GOOD_SNAPSHOTS)).clamp(Duration::from_secs(1), Duration::from_mins(1)).min(duration)
+}
+
+fn snapshots(count: usize) -> u32 {
+    u32::try_from(count).unwrap_or(u32::MAX)
+}
+
+/// That nothing can be concluded in so short a time, which is better known before than after; `None` when something can.
+fn too_short(settings: &Settings) -> Option<String> {
+    let Settings { duration, interval, .. } = settings;
+    let room = duration.as_nanos().div_ceil(interval.as_nanos().max(1));
+    let for_snapshots = |count| typed(*interval * snapshots(count));
+    (room < FEWEST_SNAPSHOTS as u128).then(|| {
+        format!(
+            "--duration {} has room for {}, and a verdict needs at least {FEWEST_SNAPSHOTS}: --duration {} or more, better {}; or --interval {}",
+            typed(*duration),
+            amount::counted(room, "snapshot", "snapshots"),
+            for_snapshots(FEWEST_SNAPSHOTS),
+            for_snapshots(GOOD_SNAPSHOTS),
+            typed(*duration / snapshots(FEWEST_SNAPSHOTS)),
+        )
+    })
+}
+
+/// A time as the command line takes it.
+fn typed(time: Duration) -> String {
+    match time.subsec_millis() {
+        0 => format!("{}s", time.as_secs()),
+        _ => format!("{}ms", time.as_millis()),
+    }
 }
 
 /// Runs the investigation and returns what it recorded, also into a file when one was asked for, and what went wrong beside it.
@@ -112,6 +144,9 @@ fn record(
         flag::register(*signal, Arc::clone(&stop))?;
     }
     let subject = subject(run, quiet_target)?;
+    if let Some(warning) = too_short(settings).filter(|_| !run.quiet) {
+        let _ = writeln!(io::stderr(), "leakhound: {warning}");
+    }
     let container = run.target.container.clone();
     let plan = Plan { settings, capabilities: &capabilities, container };
 
@@ -162,4 +197,26 @@ fn subject(run: &Run, quiet_target: bool) -> Result<Subject> {
         },
         (None, None) => Subject::Launched(Launched::spawn(&run.target.command, quiet_target)?),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_too_short_for_a_verdict_is_known_before() {
+        let warning = |duration: u64, interval: u64| {
+            let [duration, interval] = [duration, interval].map(Duration::from_millis);
+            too_short(&Settings { duration, interval, ..Settings::default() })
+        };
+        let said = warning(1000, 1000).unwrap();
+        assert!(said.contains("has room for 1 snapshot, and a verdict needs at least 3"), "{said}");
+        assert!(said.contains("--duration 3s or more, better 20s; or --interval 333ms"), "{said}");
+        assert!(
+            warning(1000, 500).unwrap().contains("2 snapshots")
+                && warning(1000, 500).unwrap().contains("1500ms")
+        );
+        assert_eq!(warning(1000, 400), None);
+        assert_eq!(warning(3000, 1000), None);
+    }
 }

@@ -26,6 +26,29 @@ fn a_suspect_is_shown_with_its_oldest_blocks() {
 }
 
 #[test]
+fn a_run_that_is_too_short_for_a_verdict_says_so_and_how_long_is_not() {
+    if !can_probe() {
+        return;
+    }
+    let run = |arguments: &[&str]| {
+        let output = leakhound(&[&["run", "--duration", "1s"], arguments, &["--", "sleep", "60"]].concat());
+        let [out, err] = [output.stdout, output.stderr].map(|bytes| String::from_utf8(bytes).unwrap());
+        assert_eq!(output.status.code(), Some(0), "{err}");
+        (out, err)
+    };
+    let (out, err) = run(&[]);
+    assert!(
+        err.contains("room for 1 snapshot") && err.contains("--duration 3s or more, better 20s"),
+        "{err}"
+    );
+    assert!(
+        out.contains("1 snapshot is too few to tell growth from chance: at least 3 are needed, 20 are good.")
+    );
+    assert_eq!(run(&["--quiet"]).1, "", "nobody asked");
+    assert_eq!(run(&["--interval", "300ms"]).1, "", "three are enough");
+}
+
+#[test]
 fn growth_is_titled_by_the_programs_own_line() {
     if !can_probe() {
         return;

@@ -36,6 +36,11 @@ use crate::recording::{Mode, Source};
 /// The value of [`Analysis::format`] that this version writes.
 pub const FORMAT: &str = "leakhound-analysis/1";
 
+/// Snapshots below which nothing is said at all: a trend in fewer is chance.
+pub const FEWEST_SNAPSHOTS: usize = 3;
+/// Snapshots from which a verdict is as sure as it gets.
+pub const GOOD_SNAPSHOTS: usize = 20;
+
 /// What a recording says about leaks.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]

@@ -7,7 +7,7 @@ mod shapes;
 use crate::{amount, recording::Mode};
 
 use super::{
-    Class,
+    Class, FEWEST_SNAPSHOTS,
     observation::Observation,
     saturation::Thirds,
     sawtooth, step, traffic,
@@ -81,8 +81,6 @@ fn decision(o: &Observation<'_>, class: Class, because: String) -> Decision {
     Decision { class, because, slope: o.slope }
 }
 
-/// Snapshots below which nothing is said at all.
-const FEWEST_SNAPSHOTS: usize = 3;
 /// Snapshots from which live bytes alone can show a steady growth: a trend in fewer may be chance.
 pub(super) const ENOUGH_SNAPSHOTS: usize = 8;
 

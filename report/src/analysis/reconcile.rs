@@ -8,7 +8,7 @@ use crate::{
     recording::{Process, Snapshot},
 };
 
-use super::{TimelinePoint, Totals, saturation::Thirds, series::Series, trend};
+use super::{FEWEST_SNAPSHOTS, TimelinePoint, Totals, saturation::Thirds, series::Series, trend};
 
 /// Memory and heap side by side, as changes from the first snapshot to the last, in bytes.
 #[derive(Debug, Clone, PartialEq)]
@@ -52,7 +52,7 @@ impl Reconciliation {
         // a target that has ended holds nothing any more: what counts is what it held before
         let alive = snapshots.iter().rposition(|snapshot| !snapshot.processes.is_empty())? + 1;
         let (snapshots, timeline) = (snapshots.get(..alive)?, timeline.get(..alive)?);
-        if timeline.len() < 3 {
+        if timeline.len() < FEWEST_SNAPSHOTS {
             return None;
         }
         let growth = growth_by_process(snapshots);

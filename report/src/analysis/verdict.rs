@@ -10,8 +10,9 @@ use crate::{
 };
 
 use super::{
-    Class, Finding, TimelinePoint, Totals, Verdict, VerdictName, classify, confidence::Doubts, limit,
-    observation::Observation, reconcile::Reconciliation, retention, trend::Slope, turnover::Turnover,
+    Class, FEWEST_SNAPSHOTS, Finding, GOOD_SNAPSHOTS, TimelinePoint, Totals, Verdict, VerdictName, classify,
+    confidence::Doubts, limit, observation::Observation, reconcile::Reconciliation, retention, trend::Slope,
+    turnover::Turnover,
 };
 
 /// Everything a verdict rests on.
@@ -124,11 +125,11 @@ fn too_short(case: &Case<'_>) -> Option<Opinion> {
         format!("Watching ended after {watched}: it cost more than its budget.")
     } else {
         format!(
-            "{} too few to tell growth from chance: at least 3 are needed, 10 are good.",
+            "{} too few to tell growth from chance: at least {FEWEST_SNAPSHOTS} are needed, {GOOD_SNAPSHOTS} are good.",
             amount::counted(count, "snapshot is", "snapshots are")
         )
     };
-    (count < 3).then(|| (VerdictName::Inconclusive, 0, vec![reason]))
+    (count < FEWEST_SNAPSHOTS).then(|| (VerdictName::Inconclusive, 0, vec![reason]))
 }
 
 fn not_to_be_trusted(case: &Case<'_>) -> Option<Opinion> {

@@ -2,14 +2,14 @@
 
 use crate::{amount, origin, recording::Mode};
 
-use super::{Case, Class, Finding, Opinion, VerdictName, alarms};
+use super::{Case, Class, Finding, GOOD_SNAPSHOTS, Opinion, VerdictName, alarms};
 
 pub(super) fn leak(case: &Case<'_>) -> Option<Opinion> {
     let leaks: Vec<&Finding> = case.findings.iter().filter(|finding| finding.class == Class::Leak).collect();
     leaks.first()?;
     let confidence = match case.recording.snapshots.len() {
         ..10 => 80,
-        10..20 => 90,
+        10..GOOD_SNAPSHOTS => 90,
         _ => 95,
     };
     let mut reasons = accuse(("loses", "lose"), "memory steadily", &leaks);
