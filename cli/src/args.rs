@@ -91,7 +91,7 @@ pub(crate) struct Run {
     /// an error, and cost far less; rounded up to a power of two. Heap and kernel mode can, growth mode follows every page
     #[arg(long, value_name = "SIZE", value_parser = period)]
     pub(crate) sample: Option<Period>,
-    /// What watching may cost the program, as a share of one core; when it is more, fewer allocations are followed, and none
+    /// What watching may cost the program, as a share of one core (of each core, where kernel mode watches the whole machine); when it is more, fewer allocations are followed, and none
     /// at last (growth mode, which takes no sample, ends at once). `off` follows all of them whatever it takes
     #[arg(long, value_name = "SHARE", default_value = "5%", value_parser = budget)]
     pub(crate) budget: BudgetChoice,

@@ -23,9 +23,12 @@ pub use cost::{Costs, Efforts, Spending, Traps};
 
 use crate::sampling::Period;
 
-/// Share of one core of the target's time that the probes may take.
-#[derive(Debug, Clone, Copy, PartialEq, PartialOrd)]
-pub struct Budget(f64);
+/// Share of one core of the target's time that the probes may take; where the target is the machine, of each core.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Budget {
+    of_each: f64,
+    cores: u32,
+}
 
 /// No budget that could be kept.
 #[derive(Debug, Clone, Copy, PartialEq, Error)]
@@ -73,22 +76,28 @@ impl Budget {
     pub fn new(share: f64) -> Result<Self, BudgetError> {
         match share {
             0.0 => Err(BudgetError::Nothing),
-            share if share > 0.0 && share <= 1.0 => Ok(Self(share)),
+            share if share > 0.0 && share <= 1.0 => Ok(Self { of_each: share, cores: 1 }),
             _ => Err(BudgetError::NoShare),
         }
     }
 
-    /// Of one core, 0 to 1.
-    pub const fn share(self) -> f64 {
-        self.0
+    /// The same of each of so many cores: what everybody's work is watched for is paid by everybody.
+    #[must_use]
+    pub const fn of_machine(self, cores: u32) -> Self {
+        Self { cores, ..self }
+    }
+
+    /// Of one core.
+    pub fn share(self) -> f64 {
+        self.of_each * f64::from(self.cores)
     }
 
     /// What to do at this level, with this much of the allowance left and at this rate of spending.
     pub fn decide(self, level: Level, allowance: &Allowance, spending: &Spending) -> Step {
-        if !spending.rationed && (allowance.0 > 0.0 || spending.share <= self.0) {
+        if !spending.rationed && (allowance.0 > 0.0 || spending.share <= self.share()) {
             return Step::Stay;
         }
-        if spending.least > self.0 {
+        if spending.least > self.share() {
             return Step::LetGo;
         }
         match level {
@@ -101,7 +110,7 @@ impl Budget {
     /// How many allocations may be followed from now on, if nobody looks for a second: what is saved and what is earned meanwhile
     /// pays for them, when what happens anyway takes a share of `least` and one more costs so many nanoseconds.
     pub fn ration(self, allowance: &Allowance, least: f64, allocation_ns: f64) -> i64 {
-        let seconds = allowance.0.max(0.0) + (self.0 - least).max(0.0) * RATION_SECONDS;
+        let seconds = allowance.0.max(0.0) + (self.share() - least).max(0.0) * RATION_SECONDS;
         #[expect(clippy::cast_possible_truncation, reason = "a float cast saturates, which is as good")]
         let allocations = (seconds * 1e9 / allocation_ns.max(1.0)) as i64;
         allocations
@@ -110,7 +119,8 @@ impl Budget {
 
 impl fmt::Display for Budget {
     fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(to, "{} %", (self.0 * 1e4).round() / 1e2)
+        write!(to, "{} %", (self.of_each * 1e4).round() / 1e2)?;
+        if self.cores > 1 { write!(to, " of each of {} cores", self.cores) } else { Ok(()) }
     }
 }
 
@@ -134,7 +144,7 @@ impl Allowance {
 }
 
 fn most_saved(budget: Budget) -> f64 {
-    (budget.share() * SAVING_TIME).min(MOST_SAVED.as_secs_f64())
+    (budget.share() * SAVING_TIME).min(MOST_SAVED.as_secs_f64() * f64::from(budget.cores))
 }
 
 #[cfg(test)]

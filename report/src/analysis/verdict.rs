@@ -122,7 +122,17 @@ fn too_short(case: &Case<'_>) -> Option<Opinion> {
     let let_go = case.recording.end.as_ref().is_some_and(|end| end.reason == "budget");
     let reason = if let_go {
         let watched = amount::seconds(case.recording.duration_ns() as f64 / 1e9);
-        format!("Watching ended after {watched}: it cost more than its budget.")
+        let cheaper = match case.recording.header.mode {
+            Mode::Heap => ", so does --sample, and --mode growth needs no probes",
+            Mode::Kernel if case.recording.header.target.pids.is_empty() => {
+                ", and one target (--pid, --container) costs less"
+            }
+            Mode::Kernel | Mode::Growth => "",
+        };
+        format!(
+            "Watching ended after {watched}, as it cost more than its budget: a longer time would not help. A larger --budget \
+             goes on{cheaper}."
+        )
     } else {
         format!(
             "{} too few to tell growth from chance: at least {FEWEST_SNAPSHOTS} are needed, {GOOD_SNAPSHOTS} are good.",

@@ -78,6 +78,9 @@ fn a_budget_is_a_share() {
     }
     assert_eq!(budget(5.0).to_string(), "5 %");
     assert_eq!(budget(0.25).to_string(), "0.25 %");
+    let machine = budget(5.0).of_machine(8);
+    assert!((machine.share() - 0.4).abs() < 1e-9);
+    assert_eq!(machine.to_string(), "5 % of each of 8 cores");
 }
 
 fn efforts(calls: u64, returns: u64, frees: u64, program_ns: u64) -> Efforts {

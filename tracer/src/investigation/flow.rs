@@ -19,7 +19,7 @@ use super::{
     ledger::Own,
     pace::Pace,
     processor::Reading,
-    spending::Purse,
+    spending::{Payer, Purse},
     wait::EndWatch,
     watch::{self, Watch},
 };
@@ -125,7 +125,7 @@ impl<'a> Run<'a> {
                 .inspect_err(|error| tracing::debug!(%error, "children are looked for at snapshots only"))
                 .ok(),
         };
-        let purse = Purse::new(settings, watch.may_sample());
+        let purse = Purse::new(settings, Payer::of(&target), watch.may_sample());
         let mut run = Run {
             plan,
             settings,
@@ -148,7 +148,7 @@ impl<'a> Run<'a> {
             own: Own { processes_left_out: more as u64, ..Own::default() },
             modules_recorded: 0,
             progress: Progress {
-                budget: settings.budget,
+                budget: purse.budget(),
                 sample_period: settings.sample,
                 ..Progress::default()
             },

@@ -19,6 +19,7 @@ use crate::{
 /// Kernel mode at work.
 pub(super) struct KernelWatch {
     memory: KernelMemory,
+    scope: Scope,
     symbols: KernelSymbols,
     costs: Costs,
 }
@@ -31,7 +32,7 @@ impl KernelWatch {
         let scope = if *target == Target::Machine { Scope::Machine } else { Scope::Targets };
         let mut memory = KernelMemory::load(scope, Constants::of(settings), settings.capacity)?;
         memory.side.set_sampling(settings.sample)?;
-        Ok(Self { memory, symbols, costs: Costs::new(Traps::TRACEPOINTS) })
+        Ok(Self { memory, scope, symbols, costs: Costs::new(Traps::TRACEPOINTS) })
     }
 }
 
@@ -57,6 +58,13 @@ impl Watch for KernelWatch {
 
     fn costs_mut(&mut self) -> &mut Costs {
         &mut self.costs
+    }
+
+    fn cheaper_way(&self) -> &'static str {
+        match self.scope {
+            Scope::Machine => ", or watch one target (--pid, --container)",
+            Scope::Targets => "",
+        }
     }
 
     fn walks_programs(&self) -> bool {

@@ -2,6 +2,8 @@
 
 use std::time::{Duration, Instant};
 
+use nix::unistd::{SysconfVar, sysconf};
+
 use crate::{accounting::account, process::ProcessId};
 
 /// The processor time of some processes at one moment.
@@ -31,6 +33,12 @@ impl Reading {
         (passed >= SHORTEST && !spent.is_empty())
             .then(|| spent.iter().sum::<u64>() as f64 / passed.as_nanos() as f64)
     }
+}
+
+/// Cores of the machine that are on.
+pub(super) fn cores() -> u32 {
+    let online = sysconf(SysconfVar::_NPROCESSORS_ONLN).ok().flatten();
+    online.and_then(|cores| u32::try_from(cores).ok()).map_or(1, |cores| cores.max(1))
 }
 
 #[cfg(test)]

@@ -4,15 +4,17 @@ use std::time::{Duration, Instant};
 
 use leakhound_report::recording::EventKind;
 
-use super::{InvestigationError, flow::Run, retreat};
+use super::{InvestigationError, flow::Run, processor, retreat};
 use crate::{
     budget::{Allowance, Budget, Level, Spending, Step},
+    locate::Target,
     settings::Settings,
 };
 
 /// What was spent, and what may be.
 pub(super) struct Purse {
     budget: Option<(Budget, Allowance)>,
+    payer: Payer,
     most_events: Option<u64>,
     level: Level,
     began: Instant,
@@ -31,20 +33,59 @@ pub(super) struct Recent {
     pub(super) events_per_second: f64,
 }
 
+/// Whose time is spent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Payer {
+    /// The target's.
+    Target,
+    /// That of everybody on a machine of so many cores.
+    Machine(u32),
+}
+
+impl Payer {
+    pub(super) fn of(target: &Target) -> Self {
+        match target {
+            Target::Machine => Self::Machine(processor::cores()),
+            _ => Self::Target,
+        }
+    }
+
+    fn budget(self, budget: Budget) -> Budget {
+        match self {
+            Self::Target => budget,
+            Self::Machine(cores) => budget.of_machine(cores),
+        }
+    }
+}
+
 /// A look so soon after the last would be at a moment, not at a rate.
 const TOO_SOON: Duration = Duration::from_millis(20);
 
 impl Purse {
-    pub(super) fn new(settings: &Settings, may_sample: bool) -> Self {
+    pub(super) fn new(settings: &Settings, payer: Payer, may_sample: bool) -> Self {
         let level = match (settings.sample, may_sample) {
             (Some(period), _) => Level::Sample(period),
             (None, true) => Level::Everything,
             (None, false) => Level::NoSample,
         };
         let now = Instant::now();
-        let budget = settings.budget.map(|budget| (budget, Allowance::new(budget)));
+        let budget =
+            settings.budget.map(|budget| payer.budget(budget)).map(|budget| (budget, Allowance::new(budget)));
         let most_events = settings.most_events;
-        Self { budget, most_events, level, began: now, looked: now, events: 0, recent: Recent::default() }
+        Self {
+            budget,
+            payer,
+            most_events,
+            level,
+            began: now,
+            looked: now,
+            events: 0,
+            recent: Recent::default(),
+        }
+    }
+
+    pub(super) fn budget(&self) -> Option<Budget> {
+        self.budget.map(|(budget, _)| budget)
     }
 
     /// How many are allowed, when lately there were more: no sample makes them fewer.
@@ -81,6 +122,12 @@ impl Purse {
     }
 
     fn decide(&self, spending: &Spending) -> Step {
+        let least = match self.payer {
+            Payer::Target => spending.least,
+            // a burst of one program's is no reason to end
+            Payer::Machine(_) => spending.least.min(self.recent.least),
+        };
+        let spending = &Spending { least, ..*spending };
         match &self.budget {
             Some((budget, allowance)) => budget.decide(self.level, allowance, spending),
             None => Step::Stay,
@@ -130,7 +177,7 @@ impl Run<'_> {
             }
             Step::LetGo => return self.let_go_for_budget(&spending),
         }
-        let budget = self.purse.budget.map(|(budget, _)| budget);
+        let budget = self.purse.budget();
         if self.held_back.is_some()
             && retreat::is_past(self.purse.began.elapsed(), self.purse.recent.least, budget)
         {
@@ -172,7 +219,7 @@ impl Run<'_> {
     }
 
     fn excess(&self, spending: &Spending) -> String {
-        let budget = self.purse.budget.map(|(budget, _)| budget);
+        let budget = self.purse.budget();
         let limit = budget.map_or(f64::INFINITY, Budget::share);
         let budget = budget.map(|budget| budget.to_string()).unwrap_or_default();
         format!(
@@ -195,7 +242,8 @@ mod tests {
 
     #[test]
     fn more_events_than_allowed_are_noticed_within_seconds_and_a_burst_is_forgiven() {
-        let mut purse = Purse::new(&Settings { most_events: Some(10_000), ..Settings::default() }, true);
+        let mut purse =
+            Purse::new(&Settings { most_events: Some(10_000), ..Settings::default() }, Payer::Target, true);
         let tenth = |events_per_second: u64| Spending {
             seconds: 0.1,
             events: events_per_second / 10,
@@ -211,6 +259,21 @@ mod tests {
             purse.settle(&tenth(20_000));
         }
         assert_eq!(purse.too_many(), Some(10_000));
-        assert_eq!(Purse::new(&Settings::default(), true).too_many(), None);
+        assert_eq!(Purse::new(&Settings::default(), Payer::Target, true).too_many(), None);
+    }
+
+    #[test]
+    fn a_burst_on_the_machine_is_sampled_and_one_of_a_program_is_let_go() {
+        let budget = Budget::new(0.05).ok();
+        let settings = Settings { budget, ..Settings::default() };
+        let step = |payer, bursts| {
+            let mut purse = Purse::new(&settings, payer, true);
+            let burst = Spending { seconds: 0.1, share: 12.0, least: 0.5, ..Spending::default() };
+            (0..bursts).for_each(|_| purse.settle(&burst));
+            purse.decide(&burst)
+        };
+        assert_eq!(step(Payer::Target, 1), Step::LetGo);
+        assert!(matches!(step(Payer::Machine(2), 1), Step::Sample(_)), "a tenth of a second");
+        assert_eq!(step(Payer::Machine(2), 10), Step::LetGo, "a second");
     }
 }

@@ -314,3 +314,29 @@ fn an_early_end_is_said_with_what_is_known_of_it() {
     assert!(said(false, None, "targetExited").contains(&format!("The target {early}.")));
     assert!(!said(false, None, "duration").contains("ended before"));
 }
+
+#[test]
+fn who_was_stopped_by_the_budget_is_told_what_helps() {
+    let machine = Header { mode: Mode::Kernel, ..Header::default() };
+    let target = Target { pids: vec![7], ..Target::default() };
+    for (header, helps) in [
+        (heap(), "A larger --budget goes on, so does --sample, and --mode growth needs no probes."),
+        (machine.clone(), "A larger --budget goes on, and one target (--pid, --container) costs less."),
+        (Header { target, ..machine }, "A larger --budget goes on."),
+        (Header { mode: Mode::Growth, ..Header::default() }, "A larger --budget goes on."),
+    ] {
+        let mut recording = Recording::new(header);
+        recording.push(Record::Snapshot(Snapshot { time_ns: SECOND, ..Snapshot::default() }));
+        recording.push(Record::End(End {
+            time_ns: 2 * SECOND,
+            reason: "budget".to_owned(),
+            ..End::default()
+        }));
+        let reason = &analyze(&recording, &Options::default()).verdict.reasons[0];
+        assert!(
+            reason.starts_with("Watching ended after 2 s, as it cost more than its budget: a longer"),
+            "{reason}"
+        );
+        assert!(reason.ends_with(helps), "{reason}");
+    }
+}
