@@ -34,7 +34,7 @@ static __always_inline __u64 requested_size(struct pt_regs *ctx, __u64 cookie)
 	__u64 count = argument(ctx, counted);
 	__u64 most = count ? ~0ULL / count : ~0ULL;
 	barrier_var(most); /* else clang turns the check into a 128-bit product, which BPF lacks */
-	return size > most ? 0 : size * count; /* on overflow the allocator refuses */
+	return size > most ? ~0ULL : size * count; /* on overflow the allocator refuses, as it does the largest size */
 }
 
 #endif

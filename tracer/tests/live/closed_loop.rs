@@ -63,6 +63,23 @@ fn stacks_without_frame_pointers_reach_the_outermost_function() {
     }
 }
 
+#[test]
+fn a_block_that_could_not_be_made_larger_is_still_there() {
+    if !can_probe() {
+        return;
+    }
+    let program = compile("cc", "refused.c", "refused", &["-g", "-O2"]);
+    for rung in Rung::LADDER {
+        if prove(rung).is_err() {
+            continue;
+        }
+        let settings = by(rung, short(Duration::from_secs(60)));
+        let recording = watch_command(&command(&program, &["1000"]), &settings).unwrap();
+        let seen = through(&recording, "keep_refused");
+        assert_eq!((seen.live_count, seen.live_bytes), (1000, 60_000), "{}", rung.name());
+    }
+}
+
 /// A walk that was done before is not done again: one that differs in a return address alone is not the same.
 #[test]
 fn callers_at_the_same_depth_stay_apart() {
