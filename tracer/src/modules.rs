@@ -89,6 +89,13 @@ impl Modules {
             return *known;
         }
         let opened = self.open(process, mapping);
+        if opened.is_none() {
+            // who has ended took the way to its files along: the next process may lead there
+            if !process.is_alive() {
+                return None;
+            }
+            self.losses.unopened += 1;
+        }
         self.by_file.insert(key, opened);
         opened
     }
@@ -98,7 +105,6 @@ impl Modules {
             Ok(image) => image,
             Err(error) => {
                 debug!(error = with_causes(&error), "a file is left out");
-                self.losses.unopened += 1;
                 return None;
             }
         };
@@ -197,5 +203,27 @@ impl Module {
             Table::Placed(place, first_address) => Some((place, first_address)),
             _ => None,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{maps, specimen::Running};
+
+    /// The vDSO lies in a process's memory alone, as a container's files lie in its root.
+    #[test]
+    fn what_went_with_a_process_is_found_in_the_next() {
+        let (mut first, next) = (Running::start("sleep", &["60"]), Running::start("sleep", &["60"]));
+        let code_of = |running: &Running| {
+            let mappings = maps::executable(running.id()).unwrap();
+            (running.id(), mappings.into_iter().find(|mapping| mapping.path == MapPath::Vdso).unwrap())
+        };
+        let ((ended, its_code), (alive, same_code)) = (code_of(&first), code_of(&next));
+        first.end();
+        let mut modules = Modules::new(Vec::new(), Wanted::default());
+        assert_eq!(modules.find_or_open(ended, &its_code), None);
+        assert_eq!(modules.find_or_open(alive, &same_code), Some(0));
+        assert_eq!(modules.losses.unopened, 0);
     }
 }
