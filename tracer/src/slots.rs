@@ -27,6 +27,11 @@ impl Slots {
         Some(number)
     }
 
+    /// How many are taken.
+    pub fn taken(&self) -> usize {
+        MAX_PROCESSES - self.free.len()
+    }
+
     /// Gives a slot back. Its process must have ended, and its probes must be off.
     pub fn give_back(&mut self, number: ProcessNumber) {
         self.free.push_back(number.slot());
@@ -41,7 +46,7 @@ mod tests {
     fn a_slot_used_again_has_another_number() {
         let mut slots = Slots::default();
         let taken: Vec<ProcessNumber> = std::iter::from_fn(|| slots.take()).collect();
-        assert_eq!(taken.len(), MAX_PROCESSES);
+        assert_eq!((taken.len(), slots.taken()), (MAX_PROCESSES, MAX_PROCESSES));
         slots.give_back(taken[7]);
         let again = slots.take().unwrap();
         assert_eq!(again.slot(), 7);

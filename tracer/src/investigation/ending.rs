@@ -42,6 +42,7 @@ impl Run<'_> {
         look_again: bool,
     ) -> Result<(), InvestigationError> {
         self.let_go()?;
+        debug_assert_eq!(self.slots.taken(), self.processes.len() + self.leaving.len(), "a slot was lost");
         if look_again {
             let without = self.read_processors();
             self.pause(AFTERWARDS);

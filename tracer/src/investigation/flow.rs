@@ -216,23 +216,17 @@ impl<'a> Run<'a> {
         let index = self.processes.len() - 1;
         match self.attach(index, &new) {
             // its number was given to another between the look and the probes
-            Ok(_) if matches!(id.verify(), Err(ProcessError::Reused { .. })) => {
-                self.processes.truncate(index);
-                Ok(None)
-            }
-            Ok(functions) => Ok(Some(functions)),
-            Err(_) if !id.is_alive() => {
-                self.processes.truncate(index);
-                Ok(None)
-            }
+            Ok(_) if matches!(id.verify(), Err(ProcessError::Reused { .. })) => {}
+            Ok(functions) => return Ok(Some(functions)),
+            Err(_) if !id.is_alive() => {}
             // whoever was there at the start was asked before
-            Err(InvestigationError::Seccomp { .. }) => {
-                self.processes.truncate(index);
-                self.own.processes_left_out += 1;
-                Ok(None)
-            }
-            Err(error) => Err(error),
+            Err(InvestigationError::Seccomp { .. }) => self.own.processes_left_out += 1,
+            Err(error) => return Err(error),
         }
+        if let Some((process, _)) = self.processes.pop() {
+            self.leave(process);
+        }
+        Ok(None)
     }
 
     /// Lets the mode take in what a process has mapped, and says on how many functions probes went.
