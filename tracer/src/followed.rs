@@ -9,7 +9,7 @@ use crate::{
     kernel_side::monotonic_ns,
     maps,
     modules::{Module, Modules},
-    process::ProcessId,
+    process::{ProcessId, Program},
 };
 
 /// An executable mapping and the module in it.
@@ -36,8 +36,8 @@ pub struct Followed {
     pub id: ProcessId,
     /// Its number in the kernel's tables.
     pub number: ProcessNumber,
-    /// Which program it runs, by device and inode: exec changes it.
-    pub program: Option<(u64, u64)>,
+    /// Which program it runs.
+    pub program: Option<Program>,
     /// Attached probes.
     pub probes: ProcessProbes,
     /// What is mapped now, sorted by start.

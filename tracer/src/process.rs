@@ -23,6 +23,18 @@ pub struct ProcessId {
     pub start_ticks: u64,
 }
 
+/// What a process runs; exec changes it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Program {
+    /// Of its file.
+    pub device: u64,
+    /// Of its file.
+    pub inode: u64,
+    /// Where its stack begins: the kernel draws that anew when a program is started in its own place. Not where address
+    /// randomization is off: there, one that starts itself again looks the same.
+    pub stack: u64,
+}
+
 /// Why a process cannot be followed.
 #[derive(Debug, Error)]
 pub enum ProcessError {
@@ -180,10 +192,11 @@ impl ProcessId {
         })
     }
 
-    /// Device and inode of the program it runs, which exec changes.
-    pub fn program(self) -> Option<(u64, u64)> {
-        let link = fs::metadata(format!("/proc/{}/exe", self.pid)).ok()?;
-        Some((link.dev(), link.ino()))
+    /// The program it runs; `None` when it has ended.
+    pub fn program(self) -> Option<Program> {
+        let file = fs::metadata(format!("/proc/{}/exe", self.pid)).ok()?;
+        let stack = stat(self.pid).ok()?.startstack;
+        Some(Program { device: file.dev(), inode: file.ino(), stack })
     }
 }
 

@@ -144,7 +144,7 @@ fn odd_names_are_names() {
         let own = running.id().program();
         let mappings = maps::executable(running.id()).unwrap();
         let mapping =
-            mappings.iter().find(|mapping| own.is_some_and(|(_, inode)| inode == mapping.inode)).unwrap();
+            mappings.iter().find(|mapping| own.is_some_and(|own| own.inode == mapping.inode)).unwrap();
         let image = Image::open(running.id(), mapping).unwrap();
         assert!(symbol(&image, "main") > 0, "{name}");
     }

@@ -69,6 +69,22 @@ fn a_replaced_program_is_followed_and_its_blocks_forgotten() {
     assert!(through(&recording, "leak_before_exec").allocated_count > 0);
 }
 
+/// A server that reloads by replacing itself with itself.
+#[test]
+fn a_program_that_starts_itself_again_leaves_nothing_behind() {
+    if !can_probe() {
+        return;
+    }
+    let program = compile("cc", "become.c", "become_itself", &["-g", "-O2"]);
+    let again = program.to_str().unwrap();
+    let words = command(&program, &["1", again, "1", again, "60", again]);
+    let recording = watch_command(&words, &short(Duration::from_secs(7))).unwrap();
+    let seen = through(&recording, "leak_before_exec");
+    assert_eq!((seen.allocated_count, seen.live_count), (3000, 1000), "{:?}", recording.events);
+    let replaced = recording.events.iter().filter(|event| event.what == EventKind::Executed).count();
+    assert_eq!(replaced, 2, "{:?}", recording.events);
+}
+
 #[test]
 fn children_of_a_started_program_are_followed() {
     if !can_probe() {

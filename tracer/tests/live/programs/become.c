@@ -1,4 +1,4 @@
-// become SECONDS PROGRAM ARGUMENTS: leaks, waits, and becomes another program.
+// become SECONDS PROGRAM ARGUMENTS: waits a second, leaks, waits, and becomes another program.
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -12,6 +12,7 @@ int main(int argc, char **argv)
 {
 	if (argc < 3)
 		return 2;
+	sleep(1); /* it is seen by then */
 	for (int i = 0; i < 1000; i++)
 		leak_before_exec();
 	sleep(atoi(argv[1]));
