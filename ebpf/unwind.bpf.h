@@ -128,6 +128,8 @@ static int step(__u32 i, struct walker *walker)
 		w->stack.end = WALK_RETURN_PROBE;
 		return 1;
 	}
+	/* a library may lie where another one did: equal addresses are then not the same code */
+	w->hash += (__u64)m->first_page << 32;
 	if (!m->page_count)
 		return step_by_frame_pointer(walker);
 	__u64 *row = find_row(m, pc);

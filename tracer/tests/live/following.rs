@@ -86,6 +86,23 @@ fn a_program_that_starts_itself_again_leaves_nothing_behind() {
 }
 
 #[test]
+fn a_library_in_the_place_of_another_is_told_from_it() {
+    if !can_probe() {
+        return;
+    }
+    let version = |name: &str| {
+        let named = format!("-DVERSION={name}");
+        compile("cc", "version.c", &format!("lib{name}.so"), &["-g", "-O1", "-shared", "-fPIC", &named])
+    };
+    let (old, new) = (version("leak_in_old"), version("leak_in_new"));
+    let program = compile("cc", "swapper.c", "swapper", &["-g", "-O2", "-ldl"]);
+    let words = command(&program, &[old.to_str().unwrap(), new.to_str().unwrap()]);
+    let recording = watch_command(&words, &short(Duration::from_secs(60))).unwrap();
+    let count = |function| through(&recording, function).live_count;
+    assert_eq!((count("leak_in_old"), count("leak_in_new")), (300, 500));
+}
+
+#[test]
 fn children_of_a_started_program_are_followed() {
     if !can_probe() {
         return;
