@@ -62,9 +62,6 @@ pub(crate) enum ReconcileError {
     /// What was concluded cannot be written down.
     #[error("cannot write down what was concluded")]
     Json(#[source] serde_json::Error),
-    /// The operator is about to end.
-    #[error("the operator is stopping")]
-    Stopping,
 }
 
 impl ReconcileError {
@@ -93,7 +90,6 @@ impl ReconcileError {
             Self::Api { .. } => "api",
             Self::Storage(_) => "storage",
             Self::Analysis(_) | Self::Json(_) => "analysis",
-            Self::Stopping => "stopping",
         }
     }
 
@@ -102,9 +98,7 @@ impl ReconcileError {
         match self {
             Self::Conflict => Duration::from_millis(200),
             Self::OldDefinition(_) | Self::Forbidden { .. } => Duration::from_secs(60),
-            Self::Api { .. } | Self::Storage(_) | Self::Analysis(_) | Self::Json(_) | Self::Stopping => {
-                Duration::from_secs(5)
-            }
+            Self::Api { .. } | Self::Storage(_) | Self::Analysis(_) | Self::Json(_) => Duration::from_secs(5),
         }
     }
 }

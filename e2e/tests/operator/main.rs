@@ -8,6 +8,7 @@
 )]
 
 mod actors;
+mod busy;
 mod definitions;
 mod failures;
 mod handover;

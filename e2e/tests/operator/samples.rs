@@ -71,6 +71,32 @@ pub(crate) fn recording(function: &str) -> Vec<u8> {
     write(&records)
 }
 
+/// A program that allocates in so many places that looking at it takes a while.
+pub(crate) fn large(places: u32) -> Vec<u8> {
+    let mut records = vec![
+        Record::Header(Header { format: FORMAT.to_owned(), ..Header::default() }),
+        Record::Module(Module { id: 1, path: "/app/cart".to_owned(), build_id: None }),
+    ];
+    records.extend((1..=places).map(|id| stack(id, &format!("place_{id}"))));
+    for number in 1..=60_u32 {
+        let counters = |id: u32| StackCounters {
+            id,
+            live_bytes: u64::from(number * (id % 977)) << 4,
+            live_count: u64::from(number),
+            allocated_bytes: u64::from(number * (id % 977)) << 4,
+            allocated_count: u64::from(number),
+            ..StackCounters::default()
+        };
+        records.push(Record::Snapshot(Snapshot {
+            time_ns: u64::from(number) * SECOND,
+            stacks: (1..=places).map(counters).collect(),
+            ..Snapshot::default()
+        }));
+    }
+    records.push(Record::End(End { time_ns: 60 * SECOND, reason: "duration".to_owned(), ..End::default() }));
+    write(&records)
+}
+
 fn stack(id: u32, function: &str) -> Record {
     let frame = |function: &str, line| Frame {
         function: Some(function.to_owned()),

@@ -24,6 +24,10 @@ use crate::{context::Context, events, oom};
 /// Numbers that move without anything having happened are written this often at most.
 const QUIET: SignedDuration = SignedDuration::from_secs(10);
 
+/// Between two looks whether it is an investigation's turn to be analyzed. Waiting for it would take the place of a reconcile
+/// that somebody else's stop or pause needs.
+const ANALYSIS: SignedDuration = SignedDuration::from_secs(1);
+
 /// Carries out a plan; when to look again.
 pub(crate) async fn apply(
     context: &Context,
@@ -33,8 +37,10 @@ pub(crate) async fn apply(
     let mut wake = plan.wake;
     for action in &plan.actions {
         tracing::debug!(?action, "apply");
-        if carry_out(context, observed, action).await? == Next::Again {
-            wake = Some(SignedDuration::ZERO);
+        match carry_out(context, observed, action).await? {
+            Next::Again => wake = Some(SignedDuration::ZERO),
+            Next::Soon => wake = Some(ANALYSIS),
+            Next::AsPlanned => {}
         }
     }
     if plan.actions.contains(&Action::Expire) {
@@ -54,10 +60,11 @@ pub(crate) async fn apply(
     Ok(wake)
 }
 
-/// Whether an action makes another look worth while at once.
+/// When an action makes another look worth while.
 #[derive(Debug, PartialEq, Eq)]
 enum Next {
     Again,
+    Soon,
     AsPlanned,
 }
 
@@ -74,8 +81,7 @@ async fn carry_out(context: &Context, observed: &Observed, action: &Action) -> R
         }
         Action::RemoveProbe { probe } => remove(context, probe).await?,
         Action::Conclude(order) => {
-            conclude::conclude(context, observed, order).await?;
-            return Ok(Next::Again);
+            return conclude::conclude(context, observed, order).await;
         }
         Action::Expire => expire(context, &observed.investigation).await?,
     }

@@ -4,6 +4,7 @@ use hyper::body::Bytes;
 use kube::ResourceExt;
 use sha2::{Digest, Sha256};
 
+use super::Next;
 use crate::{
     conclusion::{Conclusion, File, Gathering, JudgeError, Origin, StoredFile, judge, spelled},
     context::Context,
@@ -21,8 +22,8 @@ pub(super) async fn conclude(
     context: &Context,
     observed: &Observed,
     order: &Conclude,
-) -> Result<(), ReconcileError> {
-    let _one_at_a_time = context.analysis.acquire().await.map_err(|_closed| ReconcileError::Stopping)?;
+) -> Result<Next, ReconcileError> {
+    let Ok(_one_at_a_time) = context.analysis.try_acquire() else { return Ok(Next::Soon) };
     let investigation = &observed.investigation;
     let uid = investigation.uid().unwrap_or_default();
     let id = context.storage.report_id(&uid).await?;
@@ -67,7 +68,7 @@ pub(super) async fn conclude(
         Conclusion { basis: basis(&order.recordings), report_id: id.to_string(), answers, reports, problems };
     let json = serde_json::to_vec(&conclusion).map_err(ReconcileError::Json)?;
     context.storage.put_conclusion(&uid, Bytes::from(json)).await?;
-    Ok(())
+    Ok(Next::Again)
 }
 
 fn explain(pod: &str, error: &JudgeError) -> String {
