@@ -4,7 +4,7 @@ use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::{coordination::v1::Lease, core::v1::Node};
 use leakhound_crds::{Preflight, investigation::Mode, names};
 
-/// An agent that has not renewed its Lease for so long is taken for dead; it renews every ten seconds.
+/// An agent that has not renewed its Lease for so long is taken for dead; it renews every twenty seconds.
 pub(crate) const AGENT_TIMEOUT: SignedDuration = SignedDuration::from_secs(60);
 
 /// A node.
@@ -85,13 +85,21 @@ impl NodeView {
 
 impl AgentView {
     fn of(lease: Option<&Lease>, now: Timestamp) -> Self {
-        let renewed = lease.and_then(|lease| lease.spec.as_ref()?.renew_time.as_ref()).map(|time| time.0);
-        match renewed.map(|renewed| now.duration_since(renewed)) {
+        match lease.and_then(renewed).map(|renewed| now.duration_since(renewed)) {
             None => Self::Absent,
             Some(silence) if silence > AGENT_TIMEOUT => Self::Silent(silence),
             Some(_) => Self::Alive,
         }
     }
+}
+
+/// When an agent renewed its Lease last, as the API server noted it: the time in the Lease is that of the node's clock, which
+/// may be minutes off.
+fn renewed(lease: &Lease) -> Option<Timestamp> {
+    let entries = lease.metadata.managed_fields.iter().flatten();
+    let of_agent = entries.filter(|entry| entry.manager.as_deref() == Some(names::AGENT_ACCOUNT));
+    let noted = of_agent.filter_map(|entry| entry.time.as_ref()).map(|time| time.0).max();
+    noted.or_else(|| Some(lease.spec.as_ref()?.renew_time.as_ref()?.0))
 }
 
 fn preflight(lease: &Lease) -> Option<Preflight> {
@@ -121,5 +129,34 @@ fn taint(taint: &k8s_openapi::api::core::v1::Taint) -> String {
     match value {
         Some(value) => format!("{}={value}:{}", taint.key, taint.effect),
         None => format!("{}:{}", taint.key, taint.effect),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::fixture::{after, now};
+
+    #[test]
+    fn an_agent_lives_by_the_api_servers_clock_and_not_by_its_nodes() {
+        let seen = |node_says: i64, noted: &[(&str, i64)]| {
+            let entries: Vec<_> = noted
+                .iter()
+                .map(|(manager, at)| json!({ "manager": manager, "time": after(*at).to_string() }))
+                .collect();
+            let lease = json!({
+                "metadata": { "name": "leakhound-agent-n1", "managedFields": entries },
+                "spec": { "renewTime": after(node_says).to_string() },
+            });
+            AgentView::of(Some(&serde_json::from_value(lease).unwrap()), now())
+        };
+        let silent = |seconds| AgentView::Silent(SignedDuration::from_secs(seconds));
+        assert_eq!(seen(-3600, &[("leakhound-agent", -5)]), AgentView::Alive, "an hour behind");
+        assert_eq!(seen(3600, &[("leakhound-agent", -90)]), silent(90), "an hour ahead, and dead");
+        assert_eq!(seen(-90, &[("kubectl-annotate", -5)]), silent(90), "somebody else's write");
+        assert_eq!(seen(-60, &[]), AgentView::Alive);
+        assert_eq!(AgentView::of(None, now()), AgentView::Absent);
     }
 }

@@ -31,6 +31,10 @@ async fn the_lease_says_that_the_agent_is_alive_and_what_its_node_can_do() -> Re
     let tried: Vec<Mode> = preflight.modes.iter().map(|tried| tried.mode).collect();
     assert_eq!(tried, [Mode::Heap, Mode::Growth, Mode::Kernel]);
     assert_eq!(preflight.obstacles().collect::<Vec<_>>(), [], "the tests need a kernel that can do all");
+    // by the time that the API server notes under this name the operator knows that the agent is alive
+    let entries = lease.metadata.managed_fields.iter().flatten();
+    let mut noted = entries.filter(|entry| entry.manager.as_deref() == Some(names::AGENT_ACCOUNT));
+    assert!(noted.next().is_some_and(|entry| entry.time.is_some()), "{:?}", lease.metadata.managed_fields);
     let spec = lease.spec.context("a spec")?;
     assert_eq!((spec.holder_identity.as_deref(), spec.lease_duration_seconds), (Some("agent"), Some(60)));
 
