@@ -270,12 +270,14 @@ fn period(text: &str) -> Result<Period, String> {
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct BudgetChoice(pub(crate) Option<Budget>);
 
-/// A share of one core such as `5%`, or `off`.
+/// A share of one core such as `5%`, or `off`. Nothing is nothing in any unit.
 fn budget(text: &str) -> Result<BudgetChoice, String> {
     if text == "off" {
         return Ok(BudgetChoice(None));
     }
-    let percent = text.strip_suffix('%').and_then(|number| number.trim_end().parse::<f64>().ok());
+    let number = |text: &str| text.trim_end().parse::<f64>().ok();
+    let percent =
+        text.strip_suffix('%').and_then(number).or_else(|| number(text).filter(|share| *share == 0.0));
     let percent = percent.ok_or_else(|| format!("{text:?} is not a budget: write it like 5%, or off"))?;
     Budget::new(percent / 100.0).map(|budget| BudgetChoice(Some(budget))).map_err(|error| error.to_string())
 }
@@ -325,7 +327,10 @@ mod tests {
         for wrong in ["", "5", "%", "0%", "-1%", "101%", "nan%", "inf%", "none"] {
             assert!(share(wrong).is_err(), "{wrong}");
         }
-        assert!(share("0%").unwrap_err().contains("--mode growth"));
+        for nothing in ["0%", "0", "0.0 %"] {
+            let said = share(nothing).unwrap_err();
+            assert!(said.contains("leaves no time") && said.contains("--mode growth"), "{nothing}: {said}");
+        }
     }
 
     #[test]

@@ -80,7 +80,7 @@ fn text(capabilities: &Capabilities) -> String {
     }
     lines.push(match capabilities.obstacle() {
         None => "Ready: `leakhound run --pid N` works here.".into(),
-        Some(obstacle) => format!("Not ready: {obstacle}."),
+        Some(obstacle) => format!("Not ready: {obstacle}"),
     });
     lines.join("\n") + "\n"
 }

@@ -135,7 +135,11 @@ fn record(
     let tried = if run.mode == Mode::Heap { &[][..] } else { &modes };
     let capabilities = Capabilities::probe(run.attach.is_some()).with_modes(tried);
     if let Some(obstacle) = capabilities.obstacle_to(settings.mode) {
-        bail!(InvestigationError::Obstacle(obstacle));
+        let more = match capabilities.missing.is_empty() {
+            true => "",
+            false => "; leakhound doctor says what each is for",
+        };
+        bail!(InvestigationError::Obstacle(obstacle + more));
     }
     let stop = Arc::new(AtomicBool::new(false));
     for signal in TERM_SIGNALS {

@@ -35,7 +35,7 @@ pub struct Budget {
 pub enum BudgetError {
     /// Nothing.
     #[error(
-        "a budget of 0 % leaves no time to watch anything: use one such as 1%; --mode growth costs nothing while the program does not grow"
+        "a budget of 0 % leaves no time to watch anything: use one such as 1%, or off to follow everything whatever it takes; --mode growth costs nothing while the program does not grow"
     )]
     Nothing,
     /// No share.

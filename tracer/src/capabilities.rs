@@ -1,6 +1,6 @@
 //! What this kernel and these privileges allow: the only place that asks.
 
-use std::path::Path;
+use std::{env, path::Path};
 
 use rustix::thread::{CapabilitySet, capabilities};
 
@@ -123,8 +123,9 @@ impl Capabilities {
         if !self.missing.is_empty() {
             let names: Vec<&str> = self.missing.iter().map(|(name, _)| *name).collect();
             return Some(format!(
-                "privileges are missing: {}: run as root (sudo leakhound ...)",
-                names.join(", ")
+                "privileges are missing: {}: run sudo leakhound ..., or once {}",
+                names.join(", "),
+                setcap()
             ));
         }
         if !self.btf {
@@ -135,6 +136,14 @@ impl Capabilities {
         }
         None
     }
+}
+
+/// The command that gives the program what it needs for good.
+fn setcap() -> String {
+    let names = NEEDED.map(|(_, name, _)| name.to_lowercase()).join(",");
+    let program = env::current_exe()
+        .map_or_else(|_unknown| "PROGRAM".into(), |path| path.to_string_lossy().into_owned());
+    format!("sudo setcap {names}+ep {program}")
 }
 
 fn missing() -> Vec<(&'static str, &'static str)> {
@@ -179,7 +188,10 @@ mod tests {
         here.btf = false;
         assert!(here.obstacle().unwrap().contains("CONFIG_DEBUG_INFO_BTF"));
         here.missing = vec![("CAP_BPF", "")];
-        assert!(here.obstacle().unwrap().contains("CAP_BPF"));
+        let said = here.obstacle().unwrap();
+        let setcap = "sudo setcap cap_bpf,cap_perfmon,cap_sys_ptrace,cap_dac_read_search+ep /";
+        assert!(said.contains("missing: CAP_BPF: run sudo leakhound ..., or once "), "{said}");
+        assert!(said.contains(setcap), "{said}");
         here.rungs.push((Rung::PerfEvent, Ok(())));
         assert_eq!(here.obstacle(), None);
     }
