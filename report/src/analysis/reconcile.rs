@@ -39,6 +39,11 @@ const AROUND_A_BLOCK: f64 = 16.0;
 /// And as a share of the bytes: size classes are up to a quarter apart (jemalloc).
 const SIZE_CLASS: f64 = 1.25;
 
+/// Growth below this is no news of any program.
+const WORTH_A_WORD: f64 = (64 << 10) as f64;
+/// Growth below this may be chance, whatever its shape.
+const FLOOR: f64 = 4.0 * 1024.0 * 1024.0;
+
 impl Reconciliation {
     /// `blur` is how far live bytes may be off. `None` when the recording has no resident memory, or fewer than three snapshots.
     pub(super) fn of(
@@ -81,15 +86,27 @@ impl Reconciliation {
         })
     }
 
-    /// Growth of anonymous memory worth a word: swings of less are every program's.
+    /// Growth of anonymous memory worth a verdict: swings of less are every program's.
     pub(super) fn is_material(&self, bytes: f64) -> bool {
-        const FLOOR: f64 = 4.0 * 1024.0 * 1024.0;
         bytes >= FLOOR.max(0.2 * self.start as f64)
+    }
+
+    /// Steady growth of which live blocks are next to nothing: whatever takes it is not the heap, however large the program is.
+    pub(super) fn is_foreign(&self) -> bool {
+        let live = self.live.1 as f64 - self.live.0 as f64;
+        self.growing
+            && self.changed >= WORTH_A_WORD
+            && self.unexplained >= 0.9 * self.changed
+            && live < 0.1 * self.changed
+    }
+
+    /// The same, and enough of it for a verdict of its own.
+    pub(super) fn is_surely_foreign(&self) -> bool {
+        self.is_foreign() && self.changed >= FLOOR
     }
 
     /// The comparison as a sentence; `None` when nothing grew that is worth one.
     pub(super) fn sentence(&self) -> Option<String> {
-        const WORTH_A_WORD: f64 = (64 << 10) as f64;
         /// Page rounding and the allocator's own rows make small differences.
         const ALIKE: f64 = 1.1;
         let live = self.live.1 as f64 - self.live.0 as f64;

@@ -41,9 +41,9 @@ const CHECKS: &[(&str, Check)] = &[
     ("too short", too_short),
     ("not to be trusted", not_to_be_trusted),
     ("no growth at all", did_not_grow),
-    ("nothing seen", nothing_seen),
     ("old memory turned over", turnover),
     ("far more memory outside", memory::mostly_off_heap),
+    ("nothing seen", nothing_seen),
     ("leak", blame::leak),
     ("strong suspicion", blame::strong_suspicion),
     ("kept by the allocator", memory::retained),
@@ -54,10 +54,16 @@ const CHECKS: &[(&str, Check)] = &[
 
 /// The verdict on the whole target.
 pub(super) fn verdict(case: &Case<'_>) -> Verdict {
-    let (name, confidence, mut reasons) =
+    let (name, mut confidence, mut reasons) =
         CHECKS.iter().find_map(|(_, check)| check(case)).unwrap_or_else(|| nothing_grew(case));
     if !matches!(name, VerdictName::OffHeapGrowth | VerdictName::AllocatorRetention) {
         reasons.extend(case.memory.and_then(Reconciliation::sentence)); // these two have said it better
+    }
+    if let (VerdictName::NoLeakObserved | VerdictName::Inconclusive, Some(reason)) =
+        (name, memory::elsewhere(case))
+    {
+        reasons.push(reason.to_owned());
+        confidence = confidence.min(60);
     }
     reasons.extend(cannot_tell(case.recording).map(str::to_owned));
     if case.recording.events.iter().any(|event| event.what == EventKind::OutOfMemory) {

@@ -2,7 +2,7 @@
 
 use crate::{amount, recording::Mode};
 
-use super::{Case, Class, Opinion, VerdictName, alarms, bytes, retention};
+use super::{Case, Class, Opinion, Reconciliation, VerdictName, alarms, bytes, retention};
 
 pub(super) fn mostly_off_heap(case: &Case<'_>) -> Option<Opinion> {
     let leaked: u64 =
@@ -37,10 +37,8 @@ pub(super) fn retained(case: &Case<'_>) -> Option<Opinion> {
 pub(super) fn off_heap(case: &Case<'_>) -> Option<Opinion> {
     let memory = case.memory?;
     let heap = format!("the heap by {}", amount::change(memory.live.0, memory.live.1));
-    if memory.growing
-        && memory.is_material(memory.unexplained)
-        && !memory.is_retained(case.peak_live, case.totals)
-    {
+    let material = memory.growing && memory.is_material(memory.unexplained);
+    if (material || memory.is_surely_foreign()) && !memory.is_retained(case.peak_live, case.totals) {
         let grown = bytes(memory.changed);
         let reason = match case.recording.header.mode {
             Mode::Growth => format!(
@@ -49,10 +47,10 @@ pub(super) fn off_heap(case: &Case<'_>) -> Option<Opinion> {
             ),
             _ => format!(
                 "Anonymous memory grew by {grown}, {heap}: it grows past the watched allocators, by mmap or by an allocator \
-                 of its own. Growth mode (--mode growth) shows the stacks."
+                 of its own, such as Python's. Growth mode (--mode growth) shows the stacks."
             ),
         };
-        return Some((VerdictName::OffHeapGrowth, 80, vec![reason]));
+        return Some((VerdictName::OffHeapGrowth, if material { 80 } else { 60 }, vec![reason]));
     }
     if memory.mapped_growing && memory.is_material(memory.mapped) {
         let reason = format!(
@@ -62,6 +60,14 @@ pub(super) fn off_heap(case: &Case<'_>) -> Option<Opinion> {
         return Some((VerdictName::OffHeapGrowth, 70, vec![reason]));
     }
     None
+}
+
+/// Where to look when the heap is fine and memory grows all the same, by too little for a verdict.
+pub(super) fn elsewhere(case: &Case<'_>) -> Option<&'static str> {
+    (case.recording.header.mode == Mode::Heap && case.memory.is_some_and(Reconciliation::is_foreign)).then_some(
+        "It grows steadily and not by the heap: perhaps by an allocator of the program's own, such as Python's. Growth mode \
+         (--mode growth) shows where.",
+    )
 }
 
 /// Memory grew, and whether the heap did the sample is too coarse to say.

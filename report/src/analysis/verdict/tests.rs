@@ -123,7 +123,7 @@ fn each_verdict_has_its_reasons() {
         ),
         (
             "nothing seen",
-            Run { live: &|_| vec![0], churn: 0, ..leaking() },
+            Run { live: &|_| vec![0], anonymous: &|_| 10 * MIB, ..leaking() },
             VerdictName::Inconclusive,
             "No allocation",
         ),
@@ -284,10 +284,9 @@ fn a_program_that_takes_no_page_does_not_grow_as_far_as_growth_mode_can_see() {
     assert!(verdict.reasons[0].contains("not one page of memory in 12 s"), "{:?}", verdict.reasons);
     assert!(verdict.reasons[1].contains("finds room in memory"), "{:?}", verdict.reasons);
     assert!(verdict.reasons[2].starts_with("Growth mode sees pages"), "{:?}", verdict.reasons);
-    let not_known: [(&str, Run<'_>); 4] = [
+    let not_known: [(&str, Run<'_>); 3] = [
         ("too few snapshots", Run { snapshots: 5, ..idle() }),
         ("a process that was not followed", Run { ledger: &[("processesLeftOut", 1)], ..idle() }),
-        ("memory grew by other ways", Run { anonymous: &|at| (10 + at) * MIB, ..idle() }),
         ("heap mode: by an allocator of its own, perhaps", Run { header: heap(), ..idle() }),
     ];
     for (name, run) in not_known {
@@ -339,4 +338,36 @@ fn who_was_stopped_by_the_budget_is_told_what_helps() {
         );
         assert!(reason.ends_with(helps), "{reason}");
     }
+}
+
+#[test]
+fn a_runtime_with_an_allocator_of_its_own_is_sent_to_growth_mode() {
+    let python = |start: u64, each: u64| Run {
+        live: &|_| vec![20_000],
+        anonymous: Box::leak(Box::new(move |at| start * MIB + at * each)),
+        stays: false,
+        churn: 0,
+        ..leaking()
+    };
+    // five points are taken off as the stack has no description
+    for (name, start, each, expected, percent) in [
+        ("a small one", 10, MIB, VerdictName::OffHeapGrowth, 75),
+        ("a large one", 500, MIB, VerdictName::OffHeapGrowth, 55),
+        ("a slow one", 10, MIB / 8, VerdictName::NoLeakObserved, 55),
+    ] {
+        let verdict = python(start, each).analyzed().verdict;
+        assert_eq!(
+            (verdict.name, verdict.confidence_percent),
+            (expected, percent),
+            "{name}: {:?}",
+            verdict.reasons
+        );
+        let told = verdict
+            .reasons
+            .iter()
+            .any(|reason| reason.contains("--mode growth") && reason.contains("Python"));
+        assert!(told, "{name}: {:?}", verdict.reasons);
+    }
+    let level = python(10, 0).analyzed().verdict;
+    assert!(level.reasons.iter().all(|reason| !reason.contains("--mode growth")), "{:?}", level.reasons);
 }
