@@ -9,6 +9,8 @@ use std::{
 use leakhound_report::recording::{Record, Writer};
 use thiserror::Error;
 
+use super::Spool;
+
 /// Why there is no recording of something that was watched.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub(crate) enum TapeLoss {
@@ -28,24 +30,22 @@ pub(crate) enum TapeLoss {
 /// One recording being written. It never fails: a lost recording must not end the watching.
 pub(crate) struct Tape {
     path: PathBuf,
-    /// What it means when there is no more room.
-    too_large: TapeLoss,
+    most_bytes: u64,
     state: Result<Writer<Counted>, TapeLoss>,
 }
 
 impl Tape {
-    /// Starts a file of at most `most_bytes`, in a spool that has room for so many.
-    pub(crate) fn start(path: &Path, most_bytes: u64, room: u64) -> Self {
+    /// Starts a file of at most `most_bytes`, in a spool that others fill as well.
+    pub(crate) fn start(path: &Path, most_bytes: u64, spool: &Spool) -> Self {
         let open = || {
             path.parent().map_or(Ok(()), fs::create_dir_all)?;
             File::create(path)
         };
         let state = match open() {
-            Ok(file) => Ok(Writer::new(Counted { file, left: most_bytes.min(room) })),
+            Ok(file) => Ok(Writer::new(Counted { file, left: most_bytes, spool: spool.clone() })),
             Err(error) => Err(TapeLoss::Disk(error.to_string())),
         };
-        let too_large = if room < most_bytes { TapeLoss::SpoolFull } else { TapeLoss::TooLarge(most_bytes) };
-        Self { path: path.to_owned(), too_large, state }
+        Self { path: path.to_owned(), most_bytes, state }
     }
 
     /// Adds a record; after a snapshot everything so far is on disk.
@@ -72,7 +72,8 @@ impl Tape {
 
     fn lose(&mut self, error: &io::Error) {
         let loss = match error.kind() {
-            io::ErrorKind::FileTooLarge => self.too_large.clone(),
+            io::ErrorKind::FileTooLarge => TapeLoss::TooLarge(self.most_bytes),
+            io::ErrorKind::QuotaExceeded => TapeLoss::SpoolFull,
             _ => TapeLoss::Disk(error.to_string()),
         };
         self.state = Err(loss);
@@ -82,10 +83,11 @@ impl Tape {
     }
 }
 
-/// A file that takes only so many bytes more.
+/// A file that takes only so many bytes more, and no more than its spool does: others are being written beside it.
 struct Counted {
     file: File,
     left: u64,
+    spool: Spool,
 }
 
 impl Write for Counted {
@@ -93,6 +95,9 @@ impl Write for Counted {
         let length = bytes.len() as u64;
         if length > self.left {
             return Err(io::ErrorKind::FileTooLarge.into());
+        }
+        if length > self.spool.room() {
+            return Err(io::ErrorKind::QuotaExceeded.into());
         }
         let written = self.file.write(bytes)?;
         self.left -= written as u64;

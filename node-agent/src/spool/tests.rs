@@ -19,7 +19,8 @@ fn snapshot(second: u64) -> Record {
 fn what_was_written_before_the_agent_died_can_be_read() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("uid/1.lhr");
-    let mut tape = Tape::start(&path, 1 << 20, 1 << 30);
+    let spool = Spool::open(folder.path(), 1 << 30).unwrap();
+    let mut tape = Tape::start(&path, 1 << 20, &spool);
     tape.write(&header());
     (1..=3).for_each(|second| tape.write(&snapshot(second)));
     std::mem::forget(tape); // killed: nothing is finished
@@ -29,10 +30,11 @@ fn what_was_written_before_the_agent_died_can_be_read() {
 
 #[test]
 fn what_is_too_large_is_not_kept_and_says_why() {
-    let folder = tempfile::tempdir().unwrap();
     let write = |most, room| {
-        let path = folder.path().join("1.lhr");
-        let mut tape = Tape::start(&path, most, room);
+        let folder = tempfile::tempdir().unwrap();
+        let spool = Spool::open(folder.path(), room).unwrap();
+        let path = spool.entry("uid").recording(1);
+        let mut tape = Tape::start(&path, most, &spool);
         tape.write(&header());
         (1..=200).for_each(|second| tape.write(&snapshot(second)));
         (tape.finish(), path.exists())
@@ -40,8 +42,28 @@ fn what_is_too_large_is_not_kept_and_says_why() {
     assert_eq!(write(1 << 20, 1 << 20), (Ok(()), true));
     assert_eq!(write(2000, 1 << 20), (Err(TapeLoss::TooLarge(2000)), false));
     assert_eq!(write(1 << 20, 2000), (Err(TapeLoss::SpoolFull), false));
-    let nowhere = Tape::start(Path::new("/proc/nowhere/1.lhr"), 1, 1).finish();
+    let folder = tempfile::tempdir().unwrap();
+    let spool = Spool::open(folder.path(), 1 << 20).unwrap();
+    let nowhere = Tape::start(Path::new("/proc/nowhere/1.lhr"), 1, &spool).finish();
     assert!(matches!(nowhere, Err(TapeLoss::Disk(_))));
+}
+
+#[test]
+fn recordings_that_are_made_side_by_side_share_the_room() {
+    let folder = tempfile::tempdir().unwrap();
+    let spool = Spool::open(folder.path(), 6000).unwrap();
+    let start = |uid: &u32| Tape::start(&spool.entry(&uid.to_string()).recording(1), 1 << 20, &spool);
+    let mut tapes: Vec<Tape> = (1..=4).collect::<Vec<u32>>().iter().map(start).collect();
+    tapes.iter_mut().for_each(|tape| tape.write(&header()));
+    for second in 1..=200 {
+        for tape in &mut tapes {
+            tape.write(&snapshot(second));
+            assert!(spool.used() <= 6000, "{} bytes after {second} s", spool.used());
+        }
+    }
+    let ends: Vec<_> = tapes.into_iter().map(Tape::finish).collect();
+    assert!(ends.contains(&Err(TapeLoss::SpoolFull)), "{ends:?}");
+    assert!(spool.used() <= 6000);
 }
 
 #[test]

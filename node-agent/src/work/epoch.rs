@@ -62,11 +62,8 @@ impl Work {
             Err(panic) => return End::Failed(Outcome::now(ProbeReason::AgentError, panic.to_string())),
         };
         let number = self.ticket.next_epoch();
-        let tape = Tape::start(
-            &self.entry.recording(number),
-            self.context.recording_bytes,
-            self.context.spool.room(),
-        );
+        let tape =
+            Tape::start(&self.entry.recording(number), self.context.recording_bytes, &self.context.spool);
         self.context.metrics.watched.inc();
         let watching = Watching::start(ready.job, tape);
         let mut epoch = Epoch {
