@@ -3,6 +3,7 @@
 
 mod blame;
 mod memory;
+mod nothing;
 
 use crate::{
     amount,
@@ -40,10 +41,10 @@ type Check = fn(&Case<'_>) -> Option<Opinion>;
 const CHECKS: &[(&str, Check)] = &[
     ("too short", too_short),
     ("not to be trusted", not_to_be_trusted),
-    ("no growth at all", did_not_grow),
+    ("no growth at all", nothing::did_not_grow),
     ("old memory turned over", turnover),
     ("far more memory outside", memory::mostly_off_heap),
-    ("nothing seen", nothing_seen),
+    ("nothing seen", nothing::nothing_seen),
     ("leak", blame::leak),
     ("strong suspicion", blame::strong_suspicion),
     ("kept by the allocator", memory::retained),
@@ -55,7 +56,7 @@ const CHECKS: &[(&str, Check)] = &[
 /// The verdict on the whole target.
 pub(super) fn verdict(case: &Case<'_>) -> Verdict {
     let (name, mut confidence, mut reasons) =
-        CHECKS.iter().find_map(|(_, check)| check(case)).unwrap_or_else(|| nothing_grew(case));
+        CHECKS.iter().find_map(|(_, check)| check(case)).unwrap_or_else(|| nothing::nothing_grew(case));
     if !matches!(name, VerdictName::OffHeapGrowth | VerdictName::AllocatorRetention) {
         reasons.extend(case.memory.and_then(Reconciliation::sentence)); // these two have said it better
     }
@@ -153,39 +154,6 @@ fn not_to_be_trusted(case: &Case<'_>) -> Option<Opinion> {
     (!fatal.is_empty()).then(|| (VerdictName::Inconclusive, 0, fatal.clone()))
 }
 
-/// What growth mode is asked, and the answer is no: not one page, and nothing lost that could have been one.
-fn did_not_grow(case: &Case<'_>) -> Option<Opinion> {
-    /// What the program does when it has something to do, nobody saw.
-    const MOST: u8 = 70;
-    let recording = case.recording;
-    let watched = recording.header.mode == Mode::Growth
-        && recording.snapshots.len() >= classify::ENOUGH_SNAPSHOTS
-        && case.doubts.deductions.is_empty();
-    let level = case.memory.is_none_or(|memory| !memory.is_material(memory.changed));
-    if !watched || !level || case.totals.allocated_count > 0 {
-        return None;
-    }
-    let time = amount::seconds(recording.duration_ns() as f64 / 1e9);
-    let reasons = vec![
-        format!("The kernel gave the program not one page of memory in {time}: it did not grow."),
-        format!("{} Watch it under load, if it was idle.", room_left(&time)),
-    ];
-    Some((VerdictName::NoLeakObserved, MOST, reasons))
-}
-
-fn nothing_seen(case: &Case<'_>) -> Option<Opinion> {
-    let reason = match case.recording.header.settings.sample_period_bytes {
-        0 => "No allocation was seen: the program was idle, or it allocates by means that were not watched."
-            .to_owned(),
-        period => format!(
-            "No block was drawn: the program was idle, allocated less than some {}, or by means that were not watched. Sample \
-             finer (--sample), or watch for longer.",
-            amount::bytes(period.saturating_mul(3))
-        ),
-    };
-    (case.totals.allocated_count == 0).then(|| (VerdictName::Inconclusive, 0, vec![reason]))
-}
-
 fn turnover(case: &Case<'_>) -> Option<Opinion> {
     case.turnover.map(|turnover| (VerdictName::Inconclusive, 0, vec![turnover.sentence()]))
 }
@@ -228,55 +196,6 @@ fn unexplained(case: &Case<'_>) -> Option<Opinion> {
         )
     };
     together.then(|| (VerdictName::GrowthUnexplained, 50, vec![reason()]))
-}
-
-fn nothing_grew(case: &Case<'_>) -> Opinion {
-    /// Draws of one stack until its growth can be told from chance: their sum is then known to a third or so.
-    const DRAWN_OFTEN_ENOUGH: u64 = 10;
-    let count =
-        |classes: &[Class]| case.findings.iter().filter(|finding| classes.contains(&finding.class)).count();
-    let watched = case.recording.duration_ns() as f64 / 1e9;
-    let parts = [
-        (count(&[Class::Plateau, Class::Transient]), "level or freed"),
-        (count(&[Class::Sawtooth]), "purged again and again"),
-        (count(&[Class::Saturating]), "growing ever more slowly"),
-        (count(&[Class::Step]), "grown in a few jumps"),
-        (count(&[Class::Inconclusive]), "too little or too irregular to tell"),
-    ];
-    let parts: Vec<String> =
-        parts.iter().filter(|(count, _)| *count > 0).map(|(count, what)| format!("{count} {what}")).collect();
-    let mut reasons = vec![format!("No stack loses memory: {}.", parts.join(", "))];
-    // A leak that shows itself once an hour cannot be seen in a minute.
-    let confidence = match watched {
-        ..30.0 => 70,
-        30.0..300.0 => 80,
-        300.0..3600.0 => 90,
-        _ => 95,
-    };
-    let watched = amount::seconds(watched);
-    let period = case.recording.header.settings.sample_period_bytes;
-    reasons.push(match case.recording.header.mode {
-        _ if period > 0 => format!(
-            "A leak of less than about {} in these {watched} would not show, as too few of its blocks are drawn: watch for longer, or follow a finer sample.",
-            amount::bytes(period.saturating_mul(DRAWN_OFTEN_ENOUGH))
-        ),
-        Mode::Growth => room_left(&watched),
-        _ => format!("A leak slower than a block every few seconds would not show in {watched}."),
-    });
-    if case.stragglers > 0 {
-        reasons.push(format!(
-            "{} a few blocks behind now and then, too rarely to tell from chance: watch for longer to be sure.",
-            amount::counted(case.stragglers, "stack leaves", "stacks leave")
-        ));
-        return (VerdictName::NoLeakObserved, confidence.min(60), reasons);
-    }
-    (VerdictName::NoLeakObserved, confidence, reasons)
-}
-
-fn room_left(watched: &str) -> String {
-    format!(
-        "A leak that still finds room in memory which the program has already would not show in {watched}."
-    )
 }
 
 fn alarms<'a>(case: &'a Case<'_>) -> impl Iterator<Item = &'a Finding> {
