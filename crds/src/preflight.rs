@@ -1,8 +1,9 @@
 //! What a node can do, as its agent tells everybody who may read its Lease.
 
+use k8s_openapi::{api::coordination::v1::Lease, jiff::Timestamp};
 use serde::{Deserialize, Serialize};
 
-use crate::investigation::Mode;
+use crate::{investigation::Mode, names::AGENT_ACCOUNT};
 
 /// What a node can do: JSON in the annotation [`crate::names::PREFLIGHT`] of the agent's Lease. Agent, operator and plugin may
 /// be of different versions, so what one does not know is skipped, and what is missing is empty.
@@ -24,6 +25,15 @@ pub struct Preflight {
     pub missing: Vec<Missing>,
     /// Every mode that was tried.
     pub modes: Vec<ModeSupport>,
+}
+
+/// When an agent renewed its Lease last, as the API server noted it: the time in the Lease is that of the node's clock, which
+/// may be minutes off.
+pub fn renewed(lease: &Lease) -> Option<Timestamp> {
+    let entries = lease.metadata.managed_fields.iter().flatten();
+    let of_agent = entries.filter(|entry| entry.manager.as_deref() == Some(AGENT_ACCOUNT));
+    let noted = of_agent.filter_map(|entry| entry.time.as_ref()).map(|time| time.0).max();
+    noted.or_else(|| Some(lease.spec.as_ref()?.renew_time.as_ref()?.0))
 }
 
 /// A privilege that the agent lacks.

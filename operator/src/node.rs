@@ -2,7 +2,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::{coordination::v1::Lease, core::v1::Node};
-use leakhound_crds::{Preflight, investigation::Mode, names};
+use leakhound_crds::{Preflight, investigation::Mode, names, preflight};
 
 /// An agent that has not renewed its Lease for so long is taken for dead; it renews every twenty seconds.
 pub(crate) const AGENT_TIMEOUT: SignedDuration = SignedDuration::from_secs(60);
@@ -49,7 +49,7 @@ impl NodeView {
             is_virtual: node.is_some_and(is_virtual),
             taints: taints.into_iter().flatten().map(taint).collect(),
             agent: AgentView::of(lease, now),
-            preflight: lease.and_then(preflight),
+            preflight: lease.and_then(said),
         }
     }
 
@@ -85,7 +85,7 @@ impl NodeView {
 
 impl AgentView {
     fn of(lease: Option<&Lease>, now: Timestamp) -> Self {
-        match lease.and_then(renewed).map(|renewed| now.duration_since(renewed)) {
+        match lease.and_then(preflight::renewed).map(|renewed| now.duration_since(renewed)) {
             None => Self::Absent,
             Some(silence) if silence > AGENT_TIMEOUT => Self::Silent(silence),
             Some(_) => Self::Alive,
@@ -93,16 +93,7 @@ impl AgentView {
     }
 }
 
-/// When an agent renewed its Lease last, as the API server noted it: the time in the Lease is that of the node's clock, which
-/// may be minutes off.
-fn renewed(lease: &Lease) -> Option<Timestamp> {
-    let entries = lease.metadata.managed_fields.iter().flatten();
-    let of_agent = entries.filter(|entry| entry.manager.as_deref() == Some(names::AGENT_ACCOUNT));
-    let noted = of_agent.filter_map(|entry| entry.time.as_ref()).map(|time| time.0).max();
-    noted.or_else(|| Some(lease.spec.as_ref()?.renew_time.as_ref()?.0))
-}
-
-fn preflight(lease: &Lease) -> Option<Preflight> {
+fn said(lease: &Lease) -> Option<Preflight> {
     let text = lease.metadata.annotations.as_ref()?.get(names::PREFLIGHT)?;
     serde_json::from_str(text).ok()
 }

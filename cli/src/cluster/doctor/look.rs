@@ -15,7 +15,10 @@ use kube::{
     Api, ResourceExt,
     api::{ListParams, PostParams},
 };
-use leakhound_crds::names::{AGENT_LEASE_PREFIX, GROUP, PREFLIGHT, VERSION};
+use leakhound_crds::{
+    names::{AGENT_LEASE_PREFIX, GROUP, PREFLIGHT, VERSION},
+    preflight,
+};
 
 use super::{Agent, Health, Node, Right};
 use crate::cluster::{access::Access, forward, refusal::Right::View};
@@ -105,10 +108,10 @@ fn merge(nodes: impl Iterator<Item = String>, leases: &[Lease], now: Timestamp) 
 
 fn agent(lease: &Lease, now: Timestamp) -> Agent {
     const PROMISED: i32 = 60;
-    let spec = lease.spec.clone().unwrap_or_default();
-    let renewed = spec.renew_time.map_or(Timestamp::UNIX_EPOCH, |time| time.0);
+    let renewed = preflight::renewed(lease).unwrap_or(Timestamp::UNIX_EPOCH);
     let silent_seconds = now.duration_since(renewed).as_secs().max(0);
-    let promised = i64::from(spec.lease_duration_seconds.unwrap_or(PROMISED));
+    let promised = lease.spec.as_ref().and_then(|spec| spec.lease_duration_seconds);
+    let promised = i64::from(promised.unwrap_or(PROMISED));
     let said = lease.annotations().get(PREFLIGHT);
     Agent {
         silent_seconds,
@@ -135,11 +138,16 @@ mod tests {
     #[test]
     fn nodes_and_agents_are_matched_by_name() {
         let said = json!({ "version": "0.1.0", "kernel": "6.18", "attach": "uprobe.session", "new": 1 });
-        let leases = [
-            lease("leakhound-agent-n1", "2026-01-01T00:00:50.000000Z", Some(&said.to_string())),
+        let mut leases = [
+            // its clock is an hour behind, and the API server knows better
+            lease("leakhound-agent-n1", "2025-12-31T23:00:50.000000Z", Some(&said.to_string())),
             lease("leakhound-agent-n3", "2025-12-31T23:00:00.000000Z", Some("not JSON")),
             lease("leakhound-operator", "2026-01-01T00:00:50.000000Z", None),
         ];
+        leases[0].metadata.managed_fields = serde_json::from_value(json!([
+            { "manager": "leakhound-agent", "time": "2026-01-01T00:00:50Z" },
+        ]))
+        .unwrap();
         let now = "2026-01-01T00:01:00Z".parse().unwrap();
         let found = merge(["n1".to_owned(), "n2".to_owned()].into_iter(), &leases, now);
         let names: Vec<&str> = found.iter().map(|node| node.name.as_str()).collect();
