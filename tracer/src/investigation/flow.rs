@@ -15,7 +15,7 @@ use super::{
     InvestigationError, Observer, Plan, Progress, Subject,
     ending::Cores,
     header::header,
-    leaving::Releaser,
+    leaving::{Leaving, Releaser},
     ledger::Own,
     pace::Pace,
     processor::Reading,
@@ -53,7 +53,7 @@ pub(super) struct Run<'a> {
     pub(super) met: HashSet<ProcessId>,
     pub(super) slots: Slots,
     /// Processes that are gone, until the next snapshot.
-    pub(super) leaving: Vec<Followed>,
+    pub(super) leaving: Vec<Leaving>,
     pub(super) releaser: Releaser,
     /// Blocks in the kernel whose process is gone.
     pub(super) stale_blocks: u64,

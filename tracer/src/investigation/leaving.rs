@@ -3,28 +3,57 @@
 
 use std::{
     collections::HashSet,
-    sync::mpsc::{Sender, channel},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+        mpsc::{Sender, channel},
+    },
     thread::JoinHandle,
 };
 
 use super::{InvestigationError, flow::Run};
 use crate::{attachment::ProcessProbes, followed::Followed};
 
+/// A process that is gone, or that runs another program now.
+pub(super) struct Leaving {
+    pub(super) process: Followed,
+    probes: u64,
+    /// Nothing is added to what it left any more.
+    settled: bool,
+}
+
 /// Takes off probes of processes that are gone. The kernel needs some tens of milliseconds for each: nobody has to wait.
 #[derive(Default)]
 pub(super) struct Releaser {
     thread: Option<(Sender<ProcessProbes>, JoinHandle<()>)>,
+    given: u64,
+    off: Arc<AtomicU64>,
 }
 
 impl Releaser {
-    fn release(&mut self, probes: ProcessProbes) {
+    /// Returns a number for [`Self::are_off`].
+    fn release(&mut self, probes: ProcessProbes) -> u64 {
+        let off = &self.off;
         let (to, _) = self.thread.get_or_insert_with(|| {
             let (to, from) = channel::<ProcessProbes>();
-            (to, std::thread::spawn(move || from.into_iter().for_each(drop)))
+            let off = Arc::clone(off);
+            let take_off = move |probes| {
+                drop::<ProcessProbes>(probes);
+                off.fetch_add(1, Ordering::Release);
+            };
+            (to, std::thread::spawn(move || from.into_iter().for_each(take_off)))
         });
         if to.send(probes).is_err() {
             tracing::debug!("the thread that takes probes off is gone; they came off here");
+            self.off.fetch_add(1, Ordering::Release);
         }
+        self.given += 1;
+        self.given
+    }
+
+    /// They come off in the order in which they are given.
+    fn are_off(&self, number: u64) -> bool {
+        self.off.load(Ordering::Acquire) >= number
     }
 
     /// Waits until all are off.
@@ -41,7 +70,7 @@ impl Releaser {
 impl Run<'_> {
     /// A process is gone, or its program. Its counters are read once more, at the next snapshot.
     pub(super) fn leave(&mut self, mut process: Followed) {
-        self.releaser.release(std::mem::take(&mut process.probes));
+        let probes = self.releaser.release(std::mem::take(&mut process.probes));
         if let Err(error) = self.watch.release(&process) {
             tracing::debug!(%error, "cannot stop watching a process that is gone");
         }
@@ -50,12 +79,21 @@ impl Run<'_> {
         {
             tracing::debug!(%error, "cannot stop listening to a process that is gone");
         }
-        self.leaving.push(process);
+        self.leaving.push(Leaving { process, probes, settled: false });
+    }
+
+    /// Before a reading: finds those of whom it will show all. Until its probes are off, what another program in the same
+    /// process does is still counted as its own.
+    pub(super) fn settle(&mut self) {
+        for one in &mut self.leaving {
+            one.settled = self.releaser.are_off(one.probes) || !one.process.id.is_alive();
+        }
     }
 
     /// After a reading: what those that left still held counts as freed, and their place is free again.
     pub(super) fn bury(&mut self) -> Result<(), InvestigationError> {
-        for process in std::mem::take(&mut self.leaving) {
+        let settled: Vec<Leaving> = self.leaving.extract_if(.., |one| one.settled).collect();
+        for Leaving { process, .. } in settled {
             let stacks = self.stacks.forget(process.number);
             let hashes: HashSet<u64> = stacks.keys().copied().collect();
             let (counters, stale) = self.tally.retire(&hashes, |hash| stacks.get(&hash).copied());

@@ -13,6 +13,7 @@ impl Run<'_> {
     pub(super) fn snapshot(&mut self) -> Result<(), InvestigationError> {
         let time_ns = self.time_ns();
         self.last_snapshot_ns = time_ns;
+        self.settle();
         let mut reading = self.watch.side().counters()?;
         // at once: naming new stacks can take a while, and memory is compared with these counters
         let ids: Vec<ProcessId> = self.processes.iter().map(|(process, _)| process.id).collect();
@@ -69,7 +70,11 @@ impl Run<'_> {
             self.symbolizer.stats.unnamed = symbols.unnamed();
             (stacks, symbols.records_from(first).collect())
         } else {
-            let followed = self.processes.iter().map(|(process, _)| process).chain(&self.leaving);
+            let followed = self
+                .processes
+                .iter()
+                .map(|(process, _)| process)
+                .chain(self.leaving.iter().map(|one| &one.process));
             let stacks = self.stacks.add(new, followed, &self.modules, &mut self.symbolizer);
             (stacks, self.modules.records_from(first).collect())
         };

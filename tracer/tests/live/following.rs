@@ -1,6 +1,7 @@
 //! Libraries loaded later, programs replaced, other roots.
 
 use std::{
+    ffi::OsStr,
     fs,
     path::{Path, PathBuf},
     process::Command,
@@ -11,6 +12,7 @@ use std::{
 use leakhound_report::recording::EventKind;
 use leakhound_tracer::{
     investigation::Subject,
+    launch::Launched,
     locate::{Choice, Group, Target},
     process::ProcessId,
     settings::Settings,
@@ -83,6 +85,42 @@ fn a_program_that_starts_itself_again_leaves_nothing_behind() {
     assert_eq!((seen.allocated_count, seen.live_count), (3000, 1000), "{:?}", recording.events);
     let replaced = recording.events.iter().filter(|event| event.what == EventKind::Executed).count();
     assert_eq!(replaced, 2, "{:?}", recording.events);
+}
+
+/// Its probes stay on for a moment after the program they were put on is gone.
+#[test]
+fn what_follows_a_replaced_program_is_not_taken_for_its_own() {
+    if !can_probe() {
+        return;
+    }
+    let program = compile("cc", "busy.c", "busy", &["-g", "-O2"]);
+    // the more allocators there are, the longer
+    let library =
+        compile("cc", "arena.c", "libarena0.so", &["-g", "-O2", "-shared", "-fPIC", "-fno-builtin"]);
+    let copies: Vec<PathBuf> =
+        (1..12).map(|number| library.with_file_name(format!("libarena{number}.so"))).collect();
+    for copy in &copies {
+        fs::copy(&library, copy).unwrap();
+    }
+    let preloaded = copies.iter().map(|path| path.as_os_str()).collect::<Vec<_>>().join(OsStr::new(" "));
+    let environment = [("LD_PRELOAD".into(), preloaded)];
+    let words = command(&program, &["550", "9"]);
+    let mut launched = Launched::spawn_with(&words, false, &environment).unwrap();
+    // by itself it is looked at just before each snapshot
+    let subject = Subject::Running(Target::Process(launched.id()));
+    let mut go = || launched.go().unwrap();
+    let (mut settings, never) = (short(Duration::from_secs(60)), AtomicBool::new(false));
+    settings.capacity.blocks = 1_000_000;
+    let recording = watch_with(subject, &settings, &never, &mut go).unwrap();
+    let replaced = recording.events.iter().filter(|event| event.what == EventKind::Executed).count();
+    assert!(replaced > 1, "{:?}", recording.events);
+    for stack in &recording.stacks {
+        let last = recording.snapshots.iter().flat_map(|one| &one.stacks).rfind(|one| one.id == stack.id);
+        let named = stack.frames.iter().skip(1).any(|frame| frame.function.is_some());
+        let live = last.map_or(0, |one| one.live_count);
+        assert!(live == 0 || named, "{live} blocks of nobody: {stack:?}");
+    }
+    assert!(through(&recording, "leak_all_the_time").allocated_count > 0);
 }
 
 #[test]
