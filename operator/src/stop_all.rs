@@ -25,7 +25,15 @@ pub(crate) async fn stop_all(patience: Duration) -> anyhow::Result<()> {
         .context("no way to the API server: run in a pod with a service account, or set KUBECONFIG")?;
     let deadline = Instant::now() + patience;
     loop {
-        let open = open(&client).await?;
+        let open = match open(&client).await {
+            Ok(open) => open,
+            Err(error) if Instant::now() < deadline => {
+                tracing::warn!(error = format!("{error:#}"), "trying again");
+                sleep(LOOK).await;
+                continue;
+            }
+            Err(error) => return Err(error),
+        };
         if open.is_empty() {
             tracing::info!("every investigation is over");
             return Ok(());

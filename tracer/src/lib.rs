@@ -10,6 +10,7 @@ pub mod budget;
 pub mod calibrate;
 pub mod capabilities;
 pub mod causes;
+pub mod descriptors;
 pub mod followed;
 pub mod forks;
 pub mod growth;

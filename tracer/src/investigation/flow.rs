@@ -25,6 +25,7 @@ use super::{
 };
 use crate::{
     block_stream::BlockStream,
+    descriptors,
     followed::Followed,
     forks::Forks,
     kernel_side::monotonic_ns,
@@ -88,6 +89,7 @@ pub fn investigate<'a>(
         Subject::Running(target) => (target, None),
         Subject::Launched(launched) => (Target::Tree(launched.id()), Some(launched)),
     };
+    descriptors::raise_limit();
     let result = Run::start(target, plan, observer).and_then(|run| run.watch(launched.as_mut()));
     if let Some(mut launched) = launched {
         launched.stop().map_err(InvestigationError::Stop)?;

@@ -8,28 +8,55 @@ use std::{
 
 use rustix::{
     event::{PollFd, PollFlags, Timespec, poll},
+    io::Errno,
     process::{Pid, PidfdFlags, pidfd_open},
 };
 
 use crate::process::ProcessId;
 
-/// A descriptor that becomes readable when a process ends.
+/// Tells when a process ends.
 #[derive(Debug)]
-pub(super) struct EndWatch(Option<OwnedFd>);
+pub(super) enum EndWatch {
+    /// A descriptor that becomes readable then.
+    Descriptor(OwnedFd),
+    /// It had ended before.
+    Ended,
+    /// There was no descriptor to be had, so it is looked for.
+    Looked(ProcessId),
+}
 
 impl EndWatch {
     /// Watches a process; one that has ended already shows at the next wait.
     pub(super) fn new(process: ProcessId) -> Self {
-        let pid = Pid::from_raw(process.pid.cast_signed());
-        Self(pid.and_then(|pid| pidfd_open(pid, PidfdFlags::empty()).ok()))
+        let Some(pid) = Pid::from_raw(process.pid.cast_signed()) else { return Self::Ended };
+        match pidfd_open(pid, PidfdFlags::empty()) {
+            Ok(descriptor) => Self::Descriptor(descriptor),
+            Err(Errno::SRCH) => Self::Ended,
+            Err(error) => {
+                tracing::debug!(%error, process.pid, "its end is looked for a few times a second");
+                Self::Looked(process)
+            }
+        }
     }
 
     /// Whether the process has ended.
     pub(super) fn has_ended(&self) -> bool {
-        let Some(descriptor) = &self.0 else { return true };
-        let mut watched = [PollFd::new(descriptor, PollFlags::IN)];
-        let now = Timespec { tv_sec: 0, tv_nsec: 0 };
-        poll(&mut watched, Some(&now)).is_ok_and(|ready| ready > 0)
+        match self {
+            Self::Descriptor(descriptor) => {
+                let mut watched = [PollFd::new(descriptor, PollFlags::IN)];
+                let now = Timespec { tv_sec: 0, tv_nsec: 0 };
+                poll(&mut watched, Some(&now)).is_ok_and(|ready| ready > 0)
+            }
+            Self::Ended => true,
+            Self::Looked(process) => process.verify().is_err_and(|error| error.has_ended()),
+        }
+    }
+
+    fn descriptor(&self) -> Option<&OwnedFd> {
+        match self {
+            Self::Descriptor(descriptor) => Some(descriptor),
+            Self::Ended | Self::Looked(_) => None,
+        }
     }
 }
 
@@ -73,7 +100,7 @@ pub(super) fn wait_until<'a>(
         let step = rest.min(STEP);
         let mut watched: Vec<PollFd<'_>> = alive
             .iter()
-            .filter_map(|watch| watch.0.as_ref())
+            .filter_map(|watch| watch.descriptor())
             .map(|fd| PollFd::new(fd, PollFlags::IN))
             .collect();
         if let Some(news) = &news {
@@ -103,6 +130,19 @@ pub(super) fn next_due(before: Instant, interval: Duration, end: Instant, now: I
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_end_is_noticed_with_and_without_a_descriptor() {
+        let mut child = std::process::Command::new("sleep").arg("60").spawn().unwrap();
+        let id = ProcessId::find(child.id()).unwrap();
+        let watches = [EndWatch::new(id), EndWatch::Looked(id)];
+        assert!(matches!(watches[0], EndWatch::Descriptor(_)));
+        assert!(!watches.iter().any(EndWatch::has_ended));
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert!(watches.iter().all(EndWatch::has_ended));
+        assert!(EndWatch::new(id).has_ended(), "a number that is free again");
+    }
 
     #[test]
     fn snapshots_keep_their_distance_when_one_is_late() {
