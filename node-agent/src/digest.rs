@@ -22,17 +22,30 @@ use crate::container;
 const MOST_FRAMES: usize = 24;
 const MOST_CHARACTERS: usize = 200;
 
-/// Counts of the ledger that are no losses.
-const PLAIN: [&str; 9] = [
+/// Counts of the ledger that are no losses, as the report's page tells them from losses.
+const PLAIN: [&str; 22] = [
     "allocations",
-    "frees",
-    "walksComplete",
+    "failedAllocations",
+    "foreignEvents",
+    "framePointerSteps",
     "framesNamed",
     "framesWithLine",
+    "frees",
+    "lateSnapshots",
+    "machineEvents",
     "modulesMatchedByInode",
-    "unmatchedFrees", // of blocks older than the probes
-    "smallAllocations",
+    "modulesWithoutSymbols",
+    "modulesWithoutUnwindTable",
     "nestedCalls",
+    "ownEvents",
+    "reclaimable",
+    "returnsUnmatched",
+    "slabPageBytes",
+    "smallAllocations",
+    "streamLost",
+    "unmatchedFrees",
+    "unsampledAllocations",
+    "walksComplete",
 ];
 
 /// The memory of the container over the time it was watched.

@@ -115,7 +115,8 @@ async fn watching_that_costs_more_than_its_budget_ends_or_becomes_coarser() -> R
     let ended = stage.ended(&name).await?;
     assert_eq!(ended.succeeded.reason, "StoppedEarly", "{:?}", ended.succeeded);
     assert!(ended.succeeded.message.contains("budget.cpuPercent"), "{:?}", ended.succeeded);
-    assert!(ended.digest.context("a digest")?.overhead.cpu_permille > 10);
+    let digest = ended.digest.context("a digest")?;
+    assert!(digest.overhead.cpu_permille > 10, "{digest:?} {:?}", ended.succeeded);
 
     let adaptive =
         json!({ "profile": { "budget": { "cpuPercent": 2 }, "sampling": { "policy": "Adaptive" } } });

@@ -93,6 +93,17 @@ fn the_digest_tells_what_leaks_and_not_what_is_given_back() {
 }
 
 #[test]
+fn losses_are_what_the_reports_page_calls_so() {
+    let page = include_str!("../../../report/web/src/ledger.ts");
+    let mut counts: Vec<&str> = page
+        .lines()
+        .filter_map(|line| line.strip_prefix("  ")?.split_once(": count(").map(|(key, _)| key))
+        .collect();
+    counts.sort_unstable();
+    assert_eq!(counts, PLAIN);
+}
+
+#[test]
 fn what_watching_cost_is_an_average_once_it_is_over() {
     let mut recording = recording(&[("lose", 100_000)], 1);
     let seen = Seen { share_of_core: 0.5, ..Seen::default() };

@@ -79,6 +79,8 @@ pub struct Costs {
     programs: [f64; EffortKind::ALL.len()],
     before: Efforts,
     spent_ns: f64,
+    /// Of another mode, from which this one took over.
+    earlier_events: u64,
 }
 
 /// A run that draws, or looks up, and finds nothing to do: measured about half of this.
@@ -93,7 +95,7 @@ impl Costs {
             EffortKind::Return => WALK_NS,
             _ => IDLE_PROGRAM_NS,
         });
-        Self { traps, programs, before: Efforts::default(), spent_ns: 0.0 }
+        Self { traps, programs, before: Efforts::default(), spent_ns: 0.0, earlier_events: 0 }
     }
 
     /// What was spent since the last call, `passed` ago.
@@ -121,6 +123,17 @@ impl Costs {
         Spending { seconds, events, share: share(cost), least: share(least), rationed: false }
     }
 
+    /// Counts in what another mode cost before this one took over.
+    pub fn take_over(&mut self, earlier: &Self) {
+        self.spent_ns += earlier.spent_ns;
+        self.earlier_events += earlier.events();
+    }
+
+    /// Calls and frees so far.
+    pub fn events(&self) -> u64 {
+        self.earlier_events + self.before.events()
+    }
+
     /// Nanoseconds of the target's time in all.
     pub fn spent_ns(&self) -> f64 {
         self.spent_ns
@@ -142,7 +155,7 @@ impl Costs {
 
     /// Mean nanoseconds per call or free so far; of a program that did nothing yet, what the traps of a call cost.
     pub fn per_event_ns(&self) -> f64 {
-        match self.before.events() {
+        match self.events() {
             0 => self.traps.emulated + self.traps.returns,
             events => self.spent_ns / events as f64,
         }

@@ -97,6 +97,13 @@ fn cost_is_traps_and_programs() {
     assert!((spent.least - 6400.0 * 2000.0 / 1e9).abs() < 1e-9, "{spent:?}");
     assert_eq!(spent.events, 12_800);
     assert!((costs.per_event_ns() - 2600.0).abs() < 1e-6);
+    let mut successor = Costs::new(Traps::default());
+    successor.take_over(&costs);
+    let frees = Effort { runs: 12_800, timed: 12_800, timed_ns: 12_800 * 400 };
+    let none = Effort::default();
+    successor.spend(Efforts::new([none, none, frees, none, none]), Duration::from_secs(1));
+    assert_eq!(successor.events(), 25_600);
+    assert!((successor.per_event_ns() - 1500.0).abs() < 1e-6, "both together");
     // nothing more happened
     assert_eq!(costs.spend(efforts(6400, 6400, 6400, 1000), Duration::from_secs(1)).share, 0.0);
     let mut stepped = Costs::new(TRAPS);

@@ -58,7 +58,7 @@ impl Run<'_> {
             overhead: Overhead {
                 attach_ns: nanoseconds(self.attach_took),
                 detach_ns: nanoseconds(detach_took),
-                events: self.purse.events,
+                events: self.watch.costs().events(),
                 probe_ns: self.watch.costs().per_event_ns(),
                 cpu_before: self.cores.before,
                 cpu_during: self.cores.during,

@@ -63,6 +63,7 @@ impl Run<'_> {
                 return Ok(false);
             }
         };
+        run.watch.costs_mut().take_over(self.watch.costs());
         run.event(EventKind::BudgetStep, None, format!("{why}. Growth mode goes on without probes"))?;
         run.watch(None)?;
         Ok(true)

@@ -19,8 +19,6 @@ pub(super) struct Purse {
     level: Level,
     began: Instant,
     looked: Instant,
-    /// Events so far: see [`super::watch::Watch::events_are`].
-    pub(super) events: u64,
     /// Of the last second or so.
     pub(super) recent: Recent,
 }
@@ -72,16 +70,7 @@ impl Purse {
         let budget =
             settings.budget.map(|budget| payer.budget(budget)).map(|budget| (budget, Allowance::new(budget)));
         let most_events = settings.most_events;
-        Self {
-            budget,
-            payer,
-            most_events,
-            level,
-            began: now,
-            looked: now,
-            events: 0,
-            recent: Recent::default(),
-        }
+        Self { budget, payer, most_events, level, began: now, looked: now, recent: Recent::default() }
     }
 
     pub(super) fn budget(&self) -> Option<Budget> {
@@ -104,7 +93,6 @@ impl Purse {
 
     /// Takes in what was spent since the last look.
     fn settle(&mut self, spending: &Spending) {
-        self.events += spending.events;
         let weight = spending.seconds.min(1.0);
         self.recent.share += (spending.share - self.recent.share) * weight;
         self.recent.least += (spending.least - self.recent.least) * weight;

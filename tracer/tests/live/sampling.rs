@@ -42,11 +42,11 @@ fn what_is_all_freed_leaves_nothing_on_any_rung() {
     let program = compile("cc", "closed_loop.c", "closed_loop_sampled", &["-g", "-O2"]);
     for rung in Rung::LADDER {
         let mut settings = by(rung, short(Duration::from_secs(120)));
-        settings.sample = Some(Period::at_least(16 << 10).unwrap());
+        settings.sample = Some(Period::at_least(4 << 10).unwrap());
         let recording = watch_command(&command(&program, &["10000", "2"]), &settings).unwrap();
         let seen = through(&recording, "allocate_and_free");
         assert_eq!((seen.live_count, seen.live_bytes, seen.live_error_bytes), (0, 0, 0), "{}", rung.name());
-        // 140,000 allocations, of which realloc(NULL, n) passes through two probed functions
+        // 140,000 allocations; most of the standard error of 3,300 comes from 20,000 blocks of 10 bytes
         let estimate = seen.allocated_count;
         assert!((120_000..160_000).contains(&estimate), "{}: {estimate} blocks", rung.name());
         assert!(ledger(&recording, "allocations") < 20_000, "{}", rung.name());
