@@ -135,17 +135,21 @@ async fn an_agent_that_is_told_to_end_takes_its_probes_off_and_leaves_the_rest_t
     Ok(())
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn watching_goes_on_while_the_api_server_is_away() -> Result<()> {
-    let Some(mut stage) = Stage::set(&[Answer::Status(201)]).await? else { return Ok(()) };
-    // one of its own: others need theirs
+/// Gives a stage an API server of its own, which may be disturbed: others need theirs.
+async fn apart(stage: &mut Stage) -> Result<&'static ApiServer> {
     let server: &'static ApiServer = Box::leak(Box::new(ApiServer::start().await?));
     server.install("leakhound-system", &json!({})).await?;
     let token = server.agent_token(super::stage::NAMESPACE, &stage.program.node).await?;
     stage.program.kubeconfig = server.kubeconfig_with(&stage.program.node, &token)?;
     stage.probes = Api::namespaced(server.admin()?, super::stage::NAMESPACE);
     stage.server = server;
+    Ok(server)
+}
 
+#[tokio::test(flavor = "multi_thread")]
+async fn watching_goes_on_while_the_api_server_is_away() -> Result<()> {
+    let Some(mut stage) = Stage::set(&[Answer::Status(201)]).await? else { return Ok(()) };
+    let server = apart(&mut stage).await?;
     let mut pod = Pod::create()?;
     let container = pod.run(&seed()?, &["100", "120"])?;
     let agent = stage.program.start()?;
@@ -168,14 +172,7 @@ async fn watching_goes_on_while_the_api_server_is_away() -> Result<()> {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_has_ended_is_not_begun_again_while_the_watch_lags_behind() -> Result<()> {
     let Some(mut stage) = Stage::set(&[Answer::Status(201)]).await? else { return Ok(()) };
-    // one of its own: others need theirs
-    let server: &'static ApiServer = Box::leak(Box::new(ApiServer::start().await?));
-    server.install("leakhound-system", &json!({})).await?;
-    let token = server.agent_token(super::stage::NAMESPACE, &stage.program.node).await?;
-    stage.program.kubeconfig = server.kubeconfig_with(&stage.program.node, &token)?;
-    stage.probes = Api::namespaced(server.admin()?, super::stage::NAMESPACE);
-    stage.server = server;
-
+    let server = apart(&mut stage).await?;
     let mut pod = Pod::create()?;
     let container = pod.run(&seed()?, &["100", "0"])?;
     let agent = stage.program.start()?;
