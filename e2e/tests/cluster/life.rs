@@ -128,8 +128,12 @@ pub(crate) async fn killed_for_want_of_memory(stage: &Stage) -> Result<()> {
         end.reason,
         end.message
     );
-    let events = stage.events("oom").await?;
-    ensure!(events.iter().any(|event| event == "OOMKilled"), "no event tells of it: {events:?}");
+    until("an event tells of it", Duration::from_secs(60), async || {
+        let events = stage.events("oom").await?;
+        ensure!(events.iter().any(|event| event == "OOMKilled"), "{events:?}");
+        Ok(())
+    })
+    .await?;
     let report = kept(stage, &status, "remember")?;
     let reasons = report["verdict"]["reasons"].to_string();
     ensure!(reasons.contains("killed a process of the target for lack of memory"), "the report: {reasons}");

@@ -7,12 +7,13 @@ use k8s_openapi::{
     api::{
         coordination::v1::Lease,
         core::v1::{ConfigMap, Pod},
+        events::v1::Event,
     },
     jiff::{SignedDuration, Timestamp},
 };
 use kube::{
     Api, ResourceExt,
-    api::{DeleteParams, Patch, PatchParams, PostParams},
+    api::{DeleteParams, ListParams, Patch, PatchParams, PostParams},
 };
 use leakhound_crds::{LeakInvestigation, LeakProbe, names::PREFLIGHT, probe::ProbeReason};
 use leakhound_e2e::{apiserver::Binding, wait::until};
@@ -195,20 +196,30 @@ impl Rig {
         final_answer(request).await.unwrap()
     }
 
-    /// The reasons of all events on an investigation.
-    pub(crate) async fn events(&self, investigation: &LeakInvestigation) -> Vec<String> {
-        let api: Api<k8s_openapi::api::events::v1::Event> =
-            Api::namespaced(self.client.clone(), &investigation.namespace().unwrap());
-        let all = api.list(&kube::api::ListParams::default()).await.unwrap();
-        let mut events: Vec<_> = all
-            .items
-            .into_iter()
-            .filter(|event| {
-                event.regarding.as_ref().and_then(|of| of.uid.as_ref()) == investigation.metadata.uid.as_ref()
-            })
-            .collect();
+    /// Waits until the events on an investigation tell these reasons, as each follows the status that it is about; all there are.
+    pub(crate) async fn until_told(
+        &self,
+        investigation: &LeakInvestigation,
+        reasons: &[&str],
+    ) -> Vec<String> {
+        let told = until("the events are told", PATIENCE, async || {
+            let told = self.events(investigation).await?;
+            let missing: Vec<_> =
+                reasons.iter().filter(|reason| !told.iter().any(|told| told == *reason)).collect();
+            ensure!(missing.is_empty(), "{missing:?} are missing in {told:?}");
+            Ok(told)
+        });
+        told.await.unwrap()
+    }
+
+    async fn events(&self, investigation: &LeakInvestigation) -> Result<Vec<String>> {
+        let namespace = investigation.namespace().context("no namespace")?;
+        let api: Api<Event> = Api::namespaced(self.client.clone(), &namespace);
+        let uid = investigation.uid();
+        let mut events = api.list(&ListParams::default()).await?.items;
+        events.retain(|event| event.regarding.as_ref().and_then(|of| of.uid.as_ref()) == uid.as_ref());
         events.sort_by_key(|event| event.event_time.clone().map(|time| time.0));
-        events.into_iter().filter_map(|event| event.reason).collect()
+        Ok(events.into_iter().filter_map(|event| event.reason).collect())
     }
 
     /// Waits until a probe is gone.

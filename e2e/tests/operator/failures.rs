@@ -186,7 +186,7 @@ async fn a_restarted_container_is_followed() {
         .await;
     assert_eq!((followed.name_any(), followed.metadata.generation), (probe.name_any(), Some(2)));
     rig.until(&namespace, "cart", "the restart shows", |status| status.targets[0].restarts == 1).await;
-    assert!(rig.events(&investigation).await.contains(&"TargetRestarted".to_owned()));
+    rig.until_told(&investigation, &["TargetRestarted"]).await;
     rig.finishes(&followed, ProbeReason::Completed, 60, samples::recording("open_session")).await;
     let status = rig.until_reason(&namespace, "cart", "Completed").await;
     assert_eq!(status.targets[0].container_id.as_deref(), Some(container_id(2).as_str()));

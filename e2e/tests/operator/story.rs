@@ -90,10 +90,10 @@ async fn from_apply_to_report() {
         }
     }
     assert_eq!(status.reports.len(), 4);
-    let told = rig.events(&investigation).await;
-    for reason in
-        ["TargetsResolved", "ProbesAttached", "ProbesDetached", "LeakFound", "ReportStored", "Completed"]
-    {
+    let story =
+        ["TargetsResolved", "ProbesAttached", "ProbesDetached", "LeakFound", "ReportStored", "Completed"];
+    let told = rig.until_told(&investigation, &story).await;
+    for reason in story {
         assert_eq!(told.iter().filter(|told| *told == reason).count(), 1, "{reason} in {told:?}");
     }
     let wait = ["-n", &namespace, "wait", "--for=condition=Succeeded", "--timeout=5s", "leak/cart"];

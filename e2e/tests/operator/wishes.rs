@@ -233,7 +233,7 @@ async fn wishes_that_cannot_be_granted_end_in_a_condition_with_a_next_step() {
         })
         .await;
     assert_eq!(state(&status), "Pending");
-    assert!(rig.events(&waiting).await.contains(&"NoAgentOnNode".to_owned()));
+    rig.until_told(&waiting, &["NoAgentOnNode"]).await;
     rig.beat("refusals-b", SignedDuration::ZERO).await;
     rig.order(&waiting).await;
 }
