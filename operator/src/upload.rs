@@ -12,8 +12,9 @@ mod admit;
 mod receive;
 mod uploader;
 
-use std::{convert::Infallible, sync::Arc, time::Duration};
+use std::{convert::Infallible, pin::pin, sync::Arc, time::Duration};
 
+use futures::Stream;
 use kube::{ResourceExt, runtime::reflector::ObjectRef};
 use leakhound_crds::{LeakProbe, names};
 use tokio::sync::{Semaphore, watch};
@@ -56,7 +57,7 @@ pub(crate) fn routes(
             let (desk, metrics) = (Arc::clone(&desk), metrics.clone());
             async move {
                 let announced = Announced { authorization, length, sha256 };
-                let answer = desk.take(&probe, announced, body).await;
+                let answer = desk.answer(&probe, announced, body).await;
                 let code = answer.as_ref().map_or_else(Refused::code, Stored::code);
                 metrics.uploaded(code.as_u16());
                 match answer {
@@ -135,6 +136,10 @@ impl Refused {
             Self::Receive(error) => error.code(),
         }
     }
+
+    fn is_cut_off(&self) -> bool {
+        matches!(self, Self::Receive(ReceiveError::CutOff))
+    }
 }
 
 /// Where uploads are handled.
@@ -145,11 +150,26 @@ struct Desk {
 }
 
 impl Desk {
+    /// Takes a recording, or hears its sender out before saying why not.
+    async fn answer<B: Buf>(
+        &self,
+        probe: &str,
+        announced: Announced,
+        body: impl Stream<Item = Result<B, warp::Error>> + Send,
+    ) -> Result<Stored, Refused> {
+        let mut body = pin!(body);
+        let answer = self.take(probe, announced, body.as_mut()).await;
+        if answer.as_ref().is_err_and(|refused| !refused.is_cut_off()) {
+            receive::discard(body).await;
+        }
+        answer
+    }
+
     async fn take<B: Buf>(
         &self,
         probe: &str,
         announced: Announced,
-        body: impl futures::Stream<Item = Result<B, warp::Error>> + Send,
+        body: impl Stream<Item = Result<B, warp::Error>> + Send,
     ) -> Result<Stored, Refused> {
         let context = self.leading.borrow().clone().ok_or(Refused::NotLeading)?;
         let size = self.receiver.size(announced.length)?;

@@ -13,7 +13,7 @@ use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::{
-    actors::{answer, final_answer, sha256},
+    actors::{answer, sha256},
     rig::{PATIENCE, Rig, SYSTEM, condition, holds},
     samples,
 };
@@ -75,19 +75,19 @@ async fn only_the_agent_of_the_probes_node_may_send() {
         ("another hash", put(&uid).header("Leakhound-Sha256", sha256(b"x")).body(recording.clone()), 422),
         ("no recording", put(&uid).header("Leakhound-Sha256", sha256(b"x")).body("x"), 422),
         ("no token", client.put(format!("{}/v1/probes/{uid}/recording", rig.operator.upload)).body("x"), 401),
-        ("another path", client.put(format!("{}/v1/probes/{uid}", rig.operator.upload)).body("x"), 404),
         ("too large", put(&uid).header("Leakhound-Sha256", &hash).body(vec![0; 65537]), 413),
+        ("another path", client.put(format!("{}/v1/probes/{uid}", rig.operator.upload)), 404),
     ] {
-        let (answered, text) = final_answer(request).await.unwrap();
+        let (answered, text) = answer(request).await.unwrap();
         assert_eq!(answered, code, "{what}: {text}");
     }
-    let refused = until("a recording without a length to be answered", Duration::from_secs(60), async || {
-        let chunked = futures::stream::iter([Ok::<_, std::io::Error>("x")]);
-        let request =
-            put(&uid).header("Leakhound-Sha256", sha256(b"x")).body(reqwest::Body::wrap_stream(chunked));
-        answer(request).await
-    });
-    assert_eq!(refused.await.unwrap().0, 411, "no length");
+    let chunked = futures::stream::iter([Ok::<_, std::io::Error>("x")]);
+    let unbounded =
+        put(&uid).header("Leakhound-Sha256", sha256(b"x")).body(reqwest::Body::wrap_stream(chunked));
+    assert_eq!(answer(unbounded).await.unwrap().0, 411, "no length");
+    let large = put(&uid).header("Leakhound-Sha256", &hash).body(vec![0; 32 << 20]);
+    let (code, text) = answer(large).await.unwrap();
+    assert_eq!(code, 413, "far more than the buffers between us hold: {text}");
     let folder = rig.stored("investigations");
     assert!(!folder.exists(), "nothing of all that was stored");
     assert_eq!(rig.upload(&uid, &own, recording).await.0, 201);

@@ -21,6 +21,8 @@ const SILENCE: Duration = Duration::from_secs(20);
 const WHOLE: Duration = Duration::from_secs(300);
 /// How many bodies of the largest size fit into memory at a time.
 const BODIES: u64 = 2;
+/// How long a sender whose recording was refused may go on with it.
+const REFUSED: Duration = Duration::from_secs(30);
 /// Permits are counted in such pieces, so that 32 bits suffice.
 const PIECE: u64 = 1024;
 /// How much of a recording is read to see whether it is one.
@@ -128,6 +130,16 @@ async fn read<B: Buf>(
         }
     }
     if content.len() == size { Ok(content) } else { Err(ReceiveError::CutOff) }
+}
+
+/// Reads what is left of a refused body and keeps none of it: most clients read no answer before they have sent everything, and
+/// closing on them loses it, so that they would send again what is refused for good.
+pub(super) async fn discard<B: Buf>(body: impl Stream<Item = Result<B, warp::Error>>) {
+    let mut body = pin!(body);
+    let rest = async { while let Some(Ok(_)) = body.next().await {} };
+    if timeout(REFUSED, rest).await.is_err() {
+        tracing::debug!("the sender of a refused recording did not come to its end");
+    }
 }
 
 /// A recording that was cut off can be read up to there, so its beginning shows whether it is one.
