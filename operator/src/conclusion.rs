@@ -76,6 +76,8 @@ pub(crate) struct File {
 pub(crate) struct Origin {
     /// Uid of the probe.
     pub(crate) probe: String,
+    /// Its investigation's namespace, which is the pod's.
+    pub(crate) namespace: String,
     /// Name of the pod.
     pub(crate) pod: String,
     /// Name of the container.

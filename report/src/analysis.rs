@@ -31,7 +31,7 @@ pub use analyze::{Options, analyze};
 pub(crate) use frames::{Paths, shown, visible};
 use serde::{Deserialize, Serialize};
 
-use crate::recording::{Mode, Source};
+use crate::recording::{Mode, Pod, Source};
 
 /// The value of [`Analysis::format`] that this version writes.
 pub const FORMAT: &str = "leakhound-analysis/1";
@@ -92,6 +92,9 @@ pub struct Target {
     /// Container id, when one was named.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub container: Option<String>,
+    /// The container as its cluster calls it, when it was watched there.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub pod: Option<Pod>,
     /// Memory limit in bytes, when there is one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub memory_limit_bytes: Option<u64>,

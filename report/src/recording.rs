@@ -109,9 +109,24 @@ pub struct Target {
     /// Container id, when one was named.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub container: Option<String>,
+    /// The container as its cluster calls it. A tracer knows only its id: the operator says it when it takes a recording in.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pod: Option<Pod>,
     /// Memory limit of the target's cgroup in bytes, when there is one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub memory_limit_bytes: Option<u64>,
+}
+
+/// A container of a pod, by the names that `kubectl` takes.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Pod {
+    /// Namespace of the pod.
+    pub namespace: String,
+    /// The pod.
+    pub name: String,
+    /// The container in it.
+    pub container: String,
 }
 
 /// How we were asked to watch.

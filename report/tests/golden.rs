@@ -39,6 +39,7 @@ fn recording() -> Recording {
             pids: vec![4711],
             command: "/srv/server --port 80".to_owned(),
             container: None,
+            pod: None,
             memory_limit_bytes: Some(64 << 20),
         },
         settings: Settings {

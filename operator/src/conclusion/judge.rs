@@ -5,7 +5,7 @@ use leakhound_report::{
     Options,
     analysis::Analysis,
     analyze, folded, html, pprof,
-    recording::{Event, EventKind, Limits, ReadError, Record, Recording, read_within},
+    recording::{Event, EventKind, Limits, Pod, ReadError, Record, Recording, read_within},
 };
 use thiserror::Error;
 
@@ -45,6 +45,11 @@ pub(crate) struct Part {
 pub(crate) fn judge(origin: Origin, bytes: &[u8]) -> Result<Part, JudgeError> {
     let mut recording = read_within(bytes, LIMITS)?;
     note_kill(&mut recording, &origin.oom_killed);
+    recording.header.target.pod = Some(Pod {
+        namespace: origin.namespace.clone(),
+        name: origin.pod.clone(),
+        container: origin.container.clone(),
+    });
     let analysis = analyze(&recording, &Options::default());
     let answer = Answer::from(&analysis);
     Ok(Part { origin, answer, recording, analysis })

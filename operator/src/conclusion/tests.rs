@@ -1,6 +1,6 @@
 use leakhound_crds::investigation::wishes::ReportFormat::{Folded, Html, Json, Pprof};
 use leakhound_report::recording::{
-    self, End, Header, Module, Record, Settings, Snapshot, Stack, StackCounters, Target, Writer,
+    self, End, Header, Module, Pod, Record, Settings, Snapshot, Stack, StackCounters, Target, Writer,
 };
 
 use super::*;
@@ -15,7 +15,11 @@ pub(crate) fn recording(function: &str) -> Vec<u8> {
     let mut writer = Writer::new(Vec::new());
     let header = Header {
         format: recording::FORMAT.to_owned(),
-        target: Target { container: Some("0101".to_owned()), ..Target::default() },
+        target: Target {
+            container: Some("0101".to_owned()),
+            pod: Some(Pod { name: "another".to_owned(), ..Pod::default() }),
+            ..Target::default()
+        },
         settings: Settings { duration_ns: 60 * second, interval_ns: second, ..Settings::default() },
         ..Header::default()
     };
@@ -56,7 +60,13 @@ pub(crate) fn recording(function: &str) -> Vec<u8> {
 }
 
 fn origin() -> Origin {
-    Origin { probe: "p".to_owned(), pod: "a".to_owned(), container: "app".to_owned(), oom_killed: Vec::new() }
+    Origin {
+        probe: "p".to_owned(),
+        namespace: "shop".to_owned(),
+        pod: "a".to_owned(),
+        container: "app".to_owned(),
+        oom_killed: Vec::new(),
+    }
 }
 
 fn gather(formats: &[ReportFormat], recordings: &[(&str, &[u8])]) -> (Vec<File>, Vec<Recorded>) {
@@ -128,6 +138,13 @@ async fn the_longest_names_make_files_that_a_directory_takes() {
         storage.put_report(&id, &file.name, file.content.into()).await.unwrap();
     }
     assert_eq!(std::fs::read_dir(directory.path().join("reports").join(id.to_string())).unwrap().count(), 4);
+}
+
+#[test]
+fn a_report_names_its_pod_whatever_the_recording_says() {
+    let part = judge(origin(), &recording("f")).unwrap();
+    let pod = Pod { namespace: "shop".to_owned(), name: "a".to_owned(), container: "app".to_owned() };
+    assert_eq!(part.analysis.target.pod, Some(pod));
 }
 
 #[test]

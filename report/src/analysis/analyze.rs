@@ -136,7 +136,7 @@ fn heed_error(decision: Decision, error: u64, grown: u64) -> Decision {
         return decision;
     }
     let because = format!(
-        "It seems to grow by {}, but only a sample was followed, and its error is {}: a smaller --sample or a longer run would \
+        "It seems to grow by {}, but only a sample was followed, and its error is {}: a finer sample or a longer run would \
          tell.",
         amount::bytes(grown),
         amount::bytes(error)
@@ -208,6 +208,7 @@ fn target(target: &recording::Target) -> Target {
         command: target.command.clone(),
         launched: target.launched,
         container: target.container.clone(),
+        pod: target.pod.clone(),
         memory_limit_bytes: target.memory_limit_bytes,
     }
 }

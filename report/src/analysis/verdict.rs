@@ -33,6 +33,21 @@ pub(super) struct Case<'a> {
     pub(super) doubts: &'a Doubts,
 }
 
+impl Case<'_> {
+    /// An option as it is written where this was asked for: on the command line, or in the spec of an investigation.
+    pub(super) fn option(&self, typed: &'static str, in_spec: &'static str) -> &'static str {
+        if self.recording.header.target.pod.is_none() { typed } else { in_spec }
+    }
+
+    pub(super) fn sample_option(&self) -> &'static str {
+        self.option("--sample", "spec.sampling.bytesPerSample")
+    }
+
+    pub(super) fn growth_option(&self) -> &'static str {
+        self.option("--mode growth", "spec.mode: Growth")
+    }
+}
+
 /// A verdict before doubts are taken off: name, confidence in percent, reasons.
 type Opinion = (VerdictName, u8, Vec<String>);
 type Check = fn(&Case<'_>) -> Option<Opinion>;
@@ -63,7 +78,7 @@ pub(super) fn verdict(case: &Case<'_>) -> Verdict {
     if let (VerdictName::NoLeakObserved | VerdictName::Inconclusive, Some(reason)) =
         (name, memory::elsewhere(case))
     {
-        reasons.push(reason.to_owned());
+        reasons.push(reason);
         confidence = confidence.min(60);
     }
     reasons.extend(cannot_tell(case.recording).map(str::to_owned));
@@ -130,15 +145,20 @@ fn too_short(case: &Case<'_>) -> Option<Opinion> {
     let reason = if let_go {
         let watched = amount::seconds(case.recording.duration_ns() as f64 / 1e9);
         let cheaper = match case.recording.header.mode {
-            Mode::Heap => ", so does --sample, and --mode growth needs no probes",
+            Mode::Heap => format!(
+                ", so does a sample ({}), and growth mode ({}) needs no probes",
+                case.sample_option(),
+                case.growth_option()
+            ),
             Mode::Kernel if case.recording.header.target.pids.is_empty() => {
-                ", and one target (--pid, --container) costs less"
+                ", and one target (--pid, --container) costs less".to_owned()
             }
-            Mode::Kernel | Mode::Growth => "",
+            Mode::Kernel | Mode::Growth => String::new(),
         };
+        let budget = case.option("--budget", "spec.budget.cpuPercent");
         format!(
-            "Watching ended after {watched}, as it cost more than its budget: a longer time would not help. A larger --budget \
-             goes on{cheaper}."
+            "Watching ended after {watched}, as it cost more than its budget: a longer time would not help. A larger budget \
+             ({budget}) goes on{cheaper}."
         )
     } else {
         format!(

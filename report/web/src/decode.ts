@@ -1,10 +1,17 @@
 // What Rust packed (report/src/html/page.rs and encode.rs), as typed arrays:
 // base64 -> zlib -> [u32 length of the facts][facts as JSON][zigzag varint columns].
 
+/** A container of a pod, by the names that `kubectl` takes. */
+export interface Pod {
+  namespace: string;
+  name: string;
+  container: string;
+}
+
 export interface Facts {
   source: "leakhound" | "memleak-bcc" | "memleak-libbpf";
   mode: "Heap" | "Growth" | "Kernel";
-  target: { pids: number[]; command: string; launched?: boolean; container?: string; memoryLimitBytes?: number };
+  target: { pids: number[]; command: string; launched?: boolean; container?: string; pod?: Pod; memoryLimitBytes?: number };
   settings: { durationNs: number; intervalNs: number; minSizeBytes: number; samplePeriodBytes: number; cohortNs: number };
   host: { kernel: string; architecture: string; version: string; attach: string };
   allocators: { family: string; module: string; functions: string[] }[];

@@ -36,7 +36,7 @@ export function caveatsOf(report: Report): string[] {
   if (data.source === "leakhound" && data.mode === "Heap") out.push("What was allocated before the probes went on is not in the numbers.");
   if (data.source === "leakhound" && data.endReason === null) out.push("The recording was cut off before its end: what happened later, the cost and the oldest blocks are missing.");
   if (data.endReason === "failed") out.push("The run failed before its end.");
-  if (data.endReason === "budget") out.push("Watching ended early, because it cost the program more than was allowed (--budget).");
+  if (data.endReason === "budget") out.push("Watching ended early, because it cost the program more than its budget allows.");
   if (report.steps < data.snapshotCount) out.push(`The page draws ${count(report.steps)} of ${count(data.snapshotCount)} snapshots; verdict, classes and alerts used all.`);
   return out;
 }

@@ -149,7 +149,7 @@ function header(report: Report) {
   get("subject").append(
     el("b", {}, name),
     data.target.command ? el("code", {}, legible(data.target.command, 120)) : "",
-    el("span", {}, [data.startedUnixMs === null ? undefined : wallClock(data.startedUnixMs, true), duration(data.durationSeconds), `${count(data.snapshotCount)} snapshot${data.snapshotCount === 1 ? "" : "s"}`].filter(Boolean).join(", ")));
+    el("span", {}, [data.target.pod && `container ${legible(data.target.pod.container, 63)}`, data.startedUnixMs === null ? undefined : wallClock(data.startedUnixMs, true), duration(data.durationSeconds), `${count(data.snapshotCount)} snapshot${data.snapshotCount === 1 ? "" : "s"}`].filter(Boolean).join(", ")));
   get("colophon").append(`Leakhound${data.host.version ? ` ${legible(data.host.version, 40)}` : ""}. This file holds everything it shows and asks the network for nothing.`);
 }
 

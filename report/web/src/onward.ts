@@ -1,6 +1,7 @@
 // What to do next: the exact commands that follow from this report.
 
 import { copyButton, el } from "./dom";
+import type { Pod } from "./decode";
 import type { Report } from "./report";
 import { duration } from "./units";
 
@@ -41,39 +42,73 @@ function target({ data }: Report): string | undefined {
   return data.mode === "Kernel" ? "" : undefined;
 }
 
+/** A length of which this run is at most a third, where there is one. */
+const longerThan = (seconds: number) => (LENGTHS.find(([length]) => length >= 3 * seconds) ?? LENGTHS.at(-1)!)[1];
+
+/** Another run that would tell more. */
+interface Attempt {
+  why: string;
+  mode: string;
+  /** As typed. */
+  duration: string;
+  /** Between snapshots, in milliseconds. */
+  interval?: number;
+  /** Options that only a run beside the program takes. */
+  options?: string;
+  /** To be compared with this run. */
+  compared?: boolean;
+}
+
+/** The most useful first. `shortest` is a run's least length in seconds. */
+function attempts({ data }: Report, shortest: number): Attempt[] {
+  const { name, confidencePercent } = data.verdict;
+  const same = asTyped(Math.max(shortest, Math.round(data.durationSeconds)));
+  const again = { mode: data.mode.toLowerCase(), duration: same };
+  const lost = (loss: string) => (data.ledger.find(([key]) => key === loss)?.[1] ?? 0) > 0;
+  const out: Attempt[] = [];
+  if (lost("blocksFull")) out.push({ ...again, why: "More room: blocks were lost", options: "--max-blocks 8000000" });
+  if (data.mode === "Growth") out.push({ ...again, mode: "heap", why: "Whether it is a leak, where the program uses malloc or its like" });
+  if (data.mode === "Heap" && (name === "OffHeapGrowth" || data.totals.allocatedCount === 0)) out.push({ ...again, mode: "growth", why: "Which stacks make the program larger, past the allocators watched" });
+  if (data.endReason === "budget" || data.events.some(([, , kind]) => kind === "budgetStep")) out.push({ ...again, why: "All of it, whatever it costs the program", options: "--budget off" });
+  if (name === "LeakLikely" || name === "GrowthUnexplained") out.push({ ...again, why: `After a fix, the same ${duration(data.durationSeconds)} again`, compared: true });
+  if (name !== "LeakLikely" || confidencePercent < 90) {
+    const why = name === "NoLeakObserved" ? "Slower leaks need longer" : "More snapshots make it surer";
+    if (data.endReason !== "targetExited") out.push({ ...again, why, duration: longerThan(data.durationSeconds) });
+    else out.push({ ...again, why: "It ends by itself: more snapshots until then", duration: longerThan(data.durationSeconds), interval: Math.max(10, Math.round(data.durationSeconds * 50)) });
+  }
+  return out;
+}
+
+/** The commands of whoever has `kubectl` and the right to investigate, and no shell on the node. */
+function onCluster(report: Report, pod: Pod): Step[] {
+  const [name, namespace, container] = [pod.name, pod.namespace, pod.container].map(quoted);
+  if (!name || !namespace || !container || report.data.endReason === "targetExited") return [];
+  const mode = (mode: string) => (mode === "heap" ? "" : ` --mode ${mode}`);
+  return attempts(report, 15).filter(({ options }) => options === undefined).map((attempt) => ({
+    why: attempt.why,
+    command: `kubectl leak run ${name} -n ${namespace} -c ${container}${mode(attempt.mode)} --duration ${attempt.duration}`,
+  }));
+}
+
 /** The commands, the most useful first: only such as can work as they are. */
 export function stepsOf(report: Report): Step[] {
   const { data } = report;
+  if (data.target.pod) return onCluster(report, data.target.pod);
   const whom = target(report);
+  if (whom === undefined) return [];
   const kept = data.keptAs === null || data.source !== "leakhound" ? undefined : quoted(data.keptAs);
   const after = /(^|\/)after\.lhr$/.test(data.keptAs ?? "") ? "later" : "after";
-  const files = `--recording ${after}.lhr --html ${after}.html`;
-  const [, longer] = LENGTHS.find(([seconds]) => seconds >= 3 * data.durationSeconds) ?? LENGTHS.at(-1)!;
-  if (whom === undefined) return [];
+  const run = (options: string) => `leakhound run ${options} --recording ${after}.lhr --html ${after}.html ${whom}`.trimEnd();
   if (data.source !== "leakhound") {
-    return data.mode === "Kernel" ? [] : [{ why: "Frees, the age of blocks and resident memory, which this log does not have", command: `leakhound run --duration ${longer} ${files} ${whom}` }];
+    return data.mode === "Kernel" ? [] : [{ why: "Frees, the age of blocks and resident memory, which this log does not have", command: run(`--duration ${longerThan(data.durationSeconds)}`) }];
   }
-  const steps: Step[] = [];
-  const run = (options: string) => `leakhound run ${options} ${files} ${whom}`.trimEnd();
-  const again = data.mode === "Heap" ? "" : `--mode ${data.mode.toLowerCase()} `;
-  const same = asTyped(Math.max(3, Math.round(data.durationSeconds)));
-  const lost = (name: string) => (data.ledger.find(([key]) => key === name)?.[1] ?? 0) > 0;
-  if (lost("blocksFull")) steps.push({ why: "More room: blocks were lost", command: run(`${again}--max-blocks 8000000 --duration ${same}`) });
-  if (data.mode === "Growth") steps.push({ why: "Whether it is a leak, where the program uses malloc or its like", command: run(`--mode heap --duration ${same}`) });
-  if (data.mode === "Heap" && (data.verdict.name === "OffHeapGrowth" || data.totals.allocatedCount === 0)) steps.push({ why: "Which stacks make the program larger, past the allocators watched", command: run(`--mode growth --duration ${same}`) });
-  if (data.endReason === "budget" || data.events.some(([, , kind]) => kind === "budgetStep")) steps.push({ why: "All of it, whatever it costs the program", command: run(`${again}--budget off --duration ${same}`) });
-  const { name } = data.verdict;
-  if (name === "LeakLikely" || name === "GrowthUnexplained") {
-    steps.push({ why: `After a fix, the same ${duration(data.durationSeconds)} again`, command: run(`${again}--duration ${same}`) });
-    if (kept !== undefined) steps.push({ why: "Then what the fix changed", command: `leakhound diff ${kept} ${after}.lhr` });
-  }
-  if (name !== "LeakLikely" || data.verdict.confidencePercent < 90) {
-    const ended = data.endReason === "targetExited";
-    const interval = Math.max(10, Math.round(data.durationSeconds * 50));
-    if (ended) steps.push({ why: "It ends by itself: more snapshots until then", command: run(`${again}--duration ${longer} --interval ${interval}ms`) });
-    else steps.push({ why: name === "NoLeakObserved" ? "Slower leaks need longer" : "More snapshots make it surer", command: run(`${again}--duration ${longer}`) });
-  }
-  return steps;
+  return attempts(report, 3).flatMap((attempt) => {
+    const mode = attempt.mode === "heap" && data.mode === "Heap" ? "" : `--mode ${attempt.mode} `;
+    const interval = attempt.interval === undefined ? "" : ` --interval ${attempt.interval}ms`;
+    const options = attempt.options === undefined ? "" : `${attempt.options} `;
+    const step = { why: attempt.why, command: run(`${mode}${options}--duration ${attempt.duration}${interval}`) };
+    return attempt.compared && kept !== undefined ? [step, { why: "Then what the fix changed", command: `leakhound diff ${kept} ${after}.lhr` }] : [step];
+  });
 }
 
 /** The commands as a list with copy buttons, closed at first: what leaks comes before what to do. */

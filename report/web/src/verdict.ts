@@ -33,7 +33,8 @@ export function rateOf(report: Report): Rate {
 
 /** Who was watched, in a few words. */
 export function subject({ data }: Report): string {
-  const { command, pids, container } = data.target;
+  const { command, pids, container, pod } = data.target;
+  if (pod) return legible(`${pod.namespace}/${pod.name}`, 120);
   // Of the whole machine there is no first process whose command this would be.
   if (data.mode === "Kernel" && data.source === "leakhound" && !pids.length && !container) return "the kernel";
   const program = command ? legible(base(command.split(" ")[0]!).replace(/:$/, ""), 60) : undefined;

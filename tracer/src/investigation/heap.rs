@@ -74,7 +74,7 @@ impl Watch for HeapWatch {
     }
 
     fn cheaper_way(&self) -> &'static str {
-        ", or --mode growth, which needs no probes"
+        "; growth mode needs no probes"
     }
 
     fn take_stream(&mut self) -> Option<RingBuf<MapData>> {

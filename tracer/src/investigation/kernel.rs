@@ -62,7 +62,7 @@ impl Watch for KernelWatch {
 
     fn cheaper_way(&self) -> &'static str {
         match self.scope {
-            Scope::Machine => ", or watch one target (--pid, --container)",
+            Scope::Machine => "; one target in place of the machine costs less",
             Scope::Targets => "",
         }
     }

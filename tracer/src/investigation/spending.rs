@@ -198,8 +198,8 @@ impl Run<'_> {
             _ => format!(", and the smallest sample would still cost {}", percent(spending.least)),
         };
         let detail = format!(
-            "{excess}{smallest}: the probes came off after {spent:.2} s of processor time. Use --budget off or a larger one to \
-             go on regardless{}",
+            "{excess}{smallest}: the probes came off after {spent:.2} s of processor time. A larger budget, or none, goes on \
+             regardless{}",
             self.watch.cheaper_way()
         );
         self.event(EventKind::BudgetStep, None, detail)?;

@@ -82,6 +82,7 @@ fn origin(observed: &Observed, recording: &StoredRecording) -> Origin {
     let pod = observed.chosen().iter().find(|target| Some(target.pod_uid.as_str()) == pod_uid);
     Origin {
         probe: recording.probe.clone(),
+        namespace: observed.investigation.namespace().unwrap_or_default(),
         pod: pod.map(|pod| pod.pod_name.clone()).unwrap_or_default(),
         container: probe.map(|probe| probe.spec.container_name.clone()).unwrap_or_default(),
         oom_killed: probe.map(|probe| observed.oom_killed(probe)).unwrap_or_default(),

@@ -37,5 +37,5 @@ fn time_of_growth(o: &Observation<'_>) -> f64 {
 }
 
 fn finer(period: u64) -> String {
-    format!("Sample finer (--sample {}), or watch for longer.", amount::bytes(period).replace(' ', ""))
+    format!("Sample finer (every {}), or watch for longer.", amount::bytes(period))
 }

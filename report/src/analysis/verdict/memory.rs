@@ -47,7 +47,8 @@ pub(super) fn off_heap(case: &Case<'_>) -> Option<Opinion> {
             ),
             _ => format!(
                 "Anonymous memory grew by {grown}, {heap}: it grows past the watched allocators, by mmap or by an allocator \
-                 of its own, such as Python's. Growth mode (--mode growth) shows the stacks."
+                 of its own, such as Python's. Growth mode ({}) shows the stacks.",
+                case.growth_option()
             ),
         };
         return Some((VerdictName::OffHeapGrowth, if material { 80 } else { 60 }, vec![reason]));
@@ -63,11 +64,16 @@ pub(super) fn off_heap(case: &Case<'_>) -> Option<Opinion> {
 }
 
 /// Where to look when the heap is fine and memory grows all the same, by too little for a verdict.
-pub(super) fn elsewhere(case: &Case<'_>) -> Option<&'static str> {
-    (case.recording.header.mode == Mode::Heap && case.memory.is_some_and(Reconciliation::is_foreign)).then_some(
-        "It grows steadily and not by the heap: perhaps by an allocator of the program's own, such as Python's. Growth mode \
-         (--mode growth) shows where.",
-    )
+pub(super) fn elsewhere(case: &Case<'_>) -> Option<String> {
+    let grows =
+        case.recording.header.mode == Mode::Heap && case.memory.is_some_and(Reconciliation::is_foreign);
+    grows.then(|| {
+        format!(
+            "It grows steadily and not by the heap: perhaps by an allocator of the program's own, such as Python's. Growth mode \
+             ({}) shows where.",
+            case.growth_option()
+        )
+    })
 }
 
 /// Memory grew, and whether the heap did the sample is too coarse to say.
@@ -82,8 +88,9 @@ pub(super) fn too_coarse(case: &Case<'_>) -> Option<Opinion> {
     }
     let reason = format!(
         "Memory grew by {}, but the sample is too coarse to say whether the heap did: too few blocks were drawn. Sample finer \
-         (--sample), or watch for longer.",
-        bytes(memory.changed)
+         ({}), or watch for longer.",
+        bytes(memory.changed),
+        case.sample_option()
     );
     Some((VerdictName::Inconclusive, 0, vec![reason]))
 }

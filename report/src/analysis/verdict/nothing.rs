@@ -30,8 +30,9 @@ pub(super) fn nothing_seen(case: &Case<'_>) -> Option<Opinion> {
             .to_owned(),
         period => format!(
             "No block was drawn: the program was idle, allocated less than some {}, or by means that were not watched. Sample \
-             finer (--sample), or watch for longer.",
-            amount::bytes(period.saturating_mul(3))
+             finer ({}), or watch for longer.",
+            amount::bytes(period.saturating_mul(3)),
+            case.sample_option()
         ),
     };
     (case.totals.allocated_count == 0).then(|| (VerdictName::Inconclusive, 0, vec![reason]))

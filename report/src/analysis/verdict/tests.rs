@@ -1,7 +1,7 @@
 use crate::{
     analysis::{Analysis, Class, Options, VerdictName, analyze},
     recording::{
-        Allocator, Cohort, End, Event, EventKind, Header, Mode, Process, Record, Recording, Settings,
+        Allocator, Cohort, End, Event, EventKind, Header, Mode, Pod, Process, Record, Recording, Settings,
         Snapshot, Source, StackCounters, Target,
     },
 };
@@ -318,11 +318,22 @@ fn an_early_end_is_said_with_what_is_known_of_it() {
 fn who_was_stopped_by_the_budget_is_told_what_helps() {
     let machine = Header { mode: Mode::Kernel, ..Header::default() };
     let target = Target { pids: vec![7], ..Target::default() };
+    let pod = Target { pod: Some(Pod::default()), ..Target::default() };
     for (header, helps) in [
-        (heap(), "A larger --budget goes on, so does --sample, and --mode growth needs no probes."),
-        (machine.clone(), "A larger --budget goes on, and one target (--pid, --container) costs less."),
-        (Header { target, ..machine }, "A larger --budget goes on."),
-        (Header { mode: Mode::Growth, ..Header::default() }, "A larger --budget goes on."),
+        (
+            heap(),
+            "A larger budget (--budget) goes on, so does a sample (--sample), and growth mode (--mode growth) needs no probes.",
+        ),
+        (
+            Header { target: pod, ..heap() },
+            "A larger budget (spec.budget.cpuPercent) goes on, so does a sample (spec.sampling.bytesPerSample), and growth mode (spec.mode: Growth) needs no probes.",
+        ),
+        (
+            machine.clone(),
+            "A larger budget (--budget) goes on, and one target (--pid, --container) costs less.",
+        ),
+        (Header { target, ..machine }, "A larger budget (--budget) goes on."),
+        (Header { mode: Mode::Growth, ..Header::default() }, "A larger budget (--budget) goes on."),
     ] {
         let mut recording = Recording::new(header);
         recording.push(Record::Snapshot(Snapshot { time_ns: SECOND, ..Snapshot::default() }));
@@ -362,12 +373,10 @@ fn a_runtime_with_an_allocator_of_its_own_is_sent_to_growth_mode() {
             "{name}: {:?}",
             verdict.reasons
         );
-        let told = verdict
-            .reasons
-            .iter()
-            .any(|reason| reason.contains("--mode growth") && reason.contains("Python"));
+        let told =
+            verdict.reasons.iter().any(|reason| reason.contains("Growth mode") && reason.contains("Python"));
         assert!(told, "{name}: {:?}", verdict.reasons);
     }
     let level = python(10, 0).analyzed().verdict;
-    assert!(level.reasons.iter().all(|reason| !reason.contains("--mode growth")), "{:?}", level.reasons);
+    assert!(level.reasons.iter().all(|reason| !reason.contains("Growth mode")), "{:?}", level.reasons);
 }

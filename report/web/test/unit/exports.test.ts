@@ -55,6 +55,18 @@ test("the next command names the same target and cannot do anything else", async
   assert.deepEqual(await commands({ source: "memleak-bcc", target: { pids: [9], command: "" }, durationSeconds: 300 }), [`leakhound run --duration 1h ${after} --pid 9`]);
 });
 
+test("on a cluster it is the pod that is named, and only what kubectl leak can do", async () => {
+  const pod = { namespace: "shop", name: "cart-6c9f-x2lqp", container: "app" };
+  const target = { pids: [4711], command: "/srv/app", container: "3f4e1c2b9a77", pod };
+  const run = "kubectl leak run cart-6c9f-x2lqp -n shop -c app";
+  assert.deepEqual(await commands({ ...leak, target }), [`${run} --duration 90s`]);
+  assert.deepEqual(await commands({ ...leak, durationSeconds: 5, mode: "Growth", target }), [`${run} --duration 15s`, `${run} --mode growth --duration 15s`]);
+  const none = { name: "NoLeakObserved", confidencePercent: 90, reasons: [] };
+  assert.deepEqual(await commands({ verdict: none, durationSeconds: 600, endReason: "budget", ledger: [["blocksFull", 3]], target }), [`${run} --duration 1h`]);
+  assert.deepEqual(await commands({ ...leak, endReason: "targetExited", target }), []);
+  assert.deepEqual(await commands({ ...leak, target: { ...target, pod: { ...pod, name: "\u202ecart" } } }), []);
+});
+
 test("a process that has ended is started again, and one that cannot be had again is not named", async () => {
   const ended = { ...leak, endReason: "targetExited" };
   assert.deepEqual(await commands({ ...ended, target: { pids: [4711], command: "/srv/app --x" } }), [`leakhound run --duration 90s ${after} -- /srv/app --x`]);

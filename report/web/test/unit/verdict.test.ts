@@ -12,4 +12,6 @@ test("a recording of the whole machine speaks of the kernel, one of a process of
   assert.equal(subject(machine), "the kernel");
   assert.match(sentence(machine), /: the kernel leaks /);
   assert.match(sentence(await kernel({ pids: [7], command: "/usr/bin/postgres -D x" })), /: the kernel, working for postgres \(pid 7\), leaks /);
+  const pod = { namespace: "shop", name: "cart-6c9f-x2lqp", container: "app" };
+  assert.match(sentence(await kernel({ pids: [7], command: "/usr/bin/postgres -D x", pod })), /: the kernel, working for shop\/cart-6c9f-x2lqp, leaks /);
 });
