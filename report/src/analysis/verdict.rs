@@ -68,6 +68,9 @@ const CHECKS: &[(&str, Check)] = &[
     ("too coarse a sample", memory::too_coarse),
 ];
 
+/// Less sure than this, a leak is possible and not likely.
+const LIKELY_PERCENT: u8 = 50;
+
 /// The verdict on the whole target.
 pub(super) fn verdict(case: &Case<'_>) -> Verdict {
     let (name, mut confidence, mut reasons) =
@@ -90,6 +93,12 @@ pub(super) fn verdict(case: &Case<'_>) -> Verdict {
     reasons.extend(case.doubts.deductions.iter().map(|(_, reason)| reason.clone()));
     let confidence_percent =
         if name == VerdictName::Inconclusive { 0 } else { case.doubts.lower(confidence) };
+    let name = if name == VerdictName::LeakLikely && confidence_percent < LIKELY_PERCENT {
+        reasons.push("It looks like a leak, and is called none, as that is less than half sure.".to_owned());
+        VerdictName::GrowthUnexplained
+    } else {
+        name
+    };
     let limit = limit::until(case.recording, case.timeline, leak_rate(case));
     Verdict {
         name,

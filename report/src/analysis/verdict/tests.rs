@@ -214,6 +214,12 @@ fn modes_that_see_less_say_less() {
             "page cache",
         ),
         (
+            "kernel mode, a short look with losses",
+            Run { header: kernel.clone(), ledger: &[("walksBusy", 30)], ..leaking() },
+            VerdictName::GrowthUnexplained,
+            "less than half sure",
+        ),
+        (
             "kernel mode, a queue",
             Run { header: kernel, stays: false, churn: MIB, ..leaking() },
             VerdictName::GrowthUnexplained,
