@@ -14,6 +14,7 @@ use kube::runtime::{
     watcher::{self, watch_object},
 };
 use leakhound_crds::{ConditionStatus, LeakInvestigation, condition};
+use tokio::signal::unix::Signal;
 
 use super::{access::Access, refusal::Right};
 use crate::{human, progress::Line, table::visible};
@@ -26,17 +27,22 @@ pub(super) enum Followed {
     Left,
 }
 
-/// Shows a line about an investigation until it is over.
-pub(super) async fn follow(access: &Access, name: &str, duration: Duration, quiet: bool) -> Result<Followed> {
+/// Shows a line about an investigation until it is over, or the user leaves it by a signal.
+pub(super) async fn follow(
+    access: &Access,
+    name: &str,
+    duration: Duration,
+    quiet: bool,
+    mut interrupt: Signal,
+) -> Result<Followed> {
     let line = Line::new(duration, quiet, "waiting for the operator");
     let mut log = Log { quiet: quiet || io::stderr().is_terminal(), last: String::new() };
     let mut events = pin!(watch_object(access.investigations(), name).default_backoff());
     let mut ticks = tokio::time::interval(Duration::from_secs(1));
-    let mut interrupt = pin!(tokio::signal::ctrl_c());
     let mut seen: Option<LeakInvestigation> = None;
     let followed = loop {
         tokio::select! {
-            _ = &mut interrupt => break Ok(Followed::Left),
+            _ = interrupt.recv() => break Ok(Followed::Left),
             _ = ticks.tick() => {}
             event = events.next() => match event {
                 Some(Ok(Some(now))) if is_over(&now) => break Ok(Followed::ToItsEnd(Box::new(now))),

@@ -2,12 +2,13 @@
 
 use std::io::{self, Write};
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use kube::{ResourceExt, api::PostParams};
 use leakhound_crds::{
     LeakInvestigation, LeakInvestigationSpec, duration,
     investigation::target::{Target, WorkloadApiVersion, WorkloadRef},
 };
+use tokio::signal::unix::{SignalKind, signal};
 
 use super::{
     access::Access,
@@ -20,6 +21,8 @@ use crate::{Outcome, args::FailOn, destination::Destination, outputs::terminal_w
 
 pub(super) async fn run(access: &Access, asked: &Run) -> Result<Outcome> {
     let wanted = investigation(asked);
+    // listened for before there is anything to leave behind without a word
+    let interrupt = signal(SignalKind::interrupt()).context("cannot listen for Ctrl-C")?;
     let created = access.investigations().create(&PostParams::default(), &wanted).await;
     let created =
         created.map_err(|error| access.refused("cannot create the investigation", &error, Right::Edit))?;
@@ -33,7 +36,7 @@ pub(super) async fn run(access: &Access, asked: &Run) -> Result<Outcome> {
     }
     // what was not understood here was not understood by the API server either
     let length = duration::parse(&asked.duration)?;
-    match follow(access, &name, length, asked.quiet).await? {
+    match follow(access, &name, length, asked.quiet, interrupt).await? {
         Followed::ToItsEnd(ended) => {
             let text = answer(&ended, asked.top, terminal_width(), &|words| access.command(words));
             Destination::Stdout.write(text.as_bytes())?;
