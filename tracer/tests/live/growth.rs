@@ -106,7 +106,7 @@ fn a_stack_that_another_tools_return_probes_hide_says_so() {
     let id = ProcessId::find(pid).unwrap();
     let subject = || Subject::Running(Target::Process(id));
     let recording = std::thread::scope(|scope| {
-        let other = scope.spawn(|| watch(subject(), &short(Duration::from_secs(6))).unwrap());
+        let other = scope.spawn(|| watch(subject(), &short(Duration::from_secs(20))).unwrap());
         let mapped = || std::fs::read_to_string(format!("/proc/{pid}/maps")).unwrap().contains("[uprobes]");
         wait_for("the other tool's probes", mapped);
         let recording = watch(subject(), &growth(Duration::from_secs(3))).unwrap();

@@ -185,6 +185,6 @@ fn a_sample_of_the_kernels_allocations_stands_for_all() {
     let (estimate, error, recording) = of(Some(16 << 10));
     assert_eq!(recording.header.settings.sample_period_bytes, 16 << 10);
     assert!(ledger(&recording, "unsampledAllocations") > PIPES);
-    assert!(error > 0.0 && (estimate - exact).abs() < 4.0 * error, "{estimate} ± {error}, not {exact}");
+    assert!(error > 0.0 && (estimate - exact).abs() < 6.0 * error, "{estimate} ± {error}, not {exact}");
     assert!(error < exact / 5.0, "{estimate} ± {error} says nothing");
 }

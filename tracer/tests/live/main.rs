@@ -3,7 +3,9 @@
 
 mod allocators;
 mod budget;
+mod children;
 mod closed_loop;
+mod containers;
 mod endings;
 mod following;
 mod growth;

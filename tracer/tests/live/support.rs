@@ -125,9 +125,9 @@ pub(crate) fn end(recording: &Recording) -> &End {
 
 /// Waits for a condition by name.
 pub(crate) fn wait_for(what: &str, mut condition: impl FnMut() -> bool) {
-    let deadline = Instant::now() + Duration::from_secs(20);
+    let deadline = Instant::now() + Duration::from_secs(60);
     while !condition() {
-        assert!(Instant::now() < deadline, "waited 20 s for: {what}");
+        assert!(Instant::now() < deadline, "waited 60 s for: {what}");
         std::thread::sleep(Duration::from_millis(5));
     }
 }
