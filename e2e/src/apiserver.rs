@@ -5,7 +5,6 @@ mod programs;
 
 use std::{
     fs,
-    net::TcpListener,
     path::PathBuf,
     process::ExitStatus,
     sync::{Mutex, MutexGuard, PoisonError},
@@ -16,7 +15,7 @@ use anyhow::{Context, Result, anyhow};
 use kube::Client;
 use tokio::sync::OnceCell;
 
-use crate::{pki::Authority, process::Process, scratch::Scratch, wait::until};
+use crate::{pki::Authority, ports::free_ports, process::Process, scratch::Scratch, wait::until};
 
 pub use access::{Binding, Output, request_token};
 
@@ -89,7 +88,8 @@ impl ApiServer {
         let _ = rustls::crypto::ring::default_provider().install_default(); // another test may have done so
         let scratch = Scratch::new("leakhound-apiserver-")?;
         let authority = Authority::create()?;
-        let ports = Ports { server: free_port()?, etcd: free_port()? };
+        let [server, etcd] = free_ports()?;
+        let ports = Ports { server, etcd };
         programs::write_certificates(&authority, scratch.path())?;
         let log = |name: &str| scratch.join(&format!("{name}.log"));
         let etcd = Process::spawn(&programs::etcd(scratch.path(), ports), &log("etcd"))?;
@@ -161,10 +161,6 @@ impl ApiServer {
 
 async fn ask(client: &Client, path: &str) -> Result<String> {
     Ok(client.request_text(http::Request::get(path).body(Vec::new())?).await?)
-}
-
-fn free_port() -> Result<u16> {
-    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
 }
 
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -17,6 +17,7 @@ pub mod installation;
 pub mod kubepod;
 pub mod leaky;
 pub mod pki;
+pub mod ports;
 pub mod privileges;
 pub mod process;
 pub mod product;

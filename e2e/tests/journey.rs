@@ -1,7 +1,7 @@
 //! The whole way that a user goes, with every part of it real but kubelet and scheduler: API server, operator and agent, and
 //! `examples/seed` in a cgroup as a kubelet makes it. Run it with `--nocapture` to see what a user sees.
 
-use std::{collections::BTreeSet, fs, net::TcpListener, path::PathBuf, process::Command, time::Duration};
+use std::{collections::BTreeSet, fs, path::PathBuf, process::Command, time::Duration};
 
 use anyhow::{Context, Result, bail, ensure};
 use k8s_openapi::api::core::v1::ConfigMap;
@@ -11,6 +11,7 @@ use leakhound_e2e::{
     apiserver::Binding,
     binary,
     kubepod::{Pod, seed},
+    ports::free_ports,
     privileges,
     process::Process,
     scratch::Scratch,
@@ -84,7 +85,7 @@ struct Operator {
 impl Operator {
     async fn start(server: &ApiServer, scratch: &Scratch) -> Result<Self> {
         let token = server.token(SYSTEM, "leakhound-operator", Binding::None, None).await?;
-        let (upload, report, admin) = (free_port()?, free_port()?, free_port()?);
+        let [upload, report, admin] = free_ports()?;
         let at = |port: u16| format!("127.0.0.1:{port}");
         let mut command = Command::new(binary("leakhound-operator")?);
         command.args(["--namespace", SYSTEM, "--upload-listen", &at(upload), "--report-listen", &at(report)]);
@@ -124,14 +125,10 @@ async fn start_agent(
     let pod = format!("leakhound-agent-{NODE}");
     let upload = server.token(SYSTEM, "leakhound-agent", Binding::Pod(&pod), Some("leakhound")).await?;
     fs::write(scratch.join("token"), upload)?;
+    let [admin] = free_ports()?;
     let mut command = Command::new(binary("leakhound-agent")?);
     command.args(["--node-name", NODE, "--namespace", SYSTEM, "--pod-name", &pod]);
-    command.args([
-        "--operator-url",
-        &operator.upload,
-        "--admin-listen",
-        &format!("127.0.0.1:{}", free_port()?),
-    ]);
+    command.args(["--operator-url", &operator.upload, "--admin-listen", &format!("127.0.0.1:{admin}")]);
     command.arg("--ca-file").arg(scratch.join("ca.crt")).arg("--token-file").arg(scratch.join("token"));
     command.arg("--spool").arg(scratch.join("spool"));
     command.env("KUBECONFIG", server.kubeconfig_with("agent", token)?);
@@ -270,8 +267,4 @@ fn probes_of(pid: u32) -> Result<usize> {
     let files =
         fs::read_dir(format!("/proc/{pid}/fd"))?.flatten().filter_map(|file| fs::read_link(file.path()).ok());
     Ok(files.filter(|file| file.to_string_lossy().contains("bpf_link")).count())
-}
-
-fn free_port() -> Result<u16> {
-    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
 }

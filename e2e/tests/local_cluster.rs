@@ -63,8 +63,9 @@ async fn nothing_is_left_of_a_cluster_that_was_interrupted() {
         .stdin(Stdio::null())
         .spawn()
         .unwrap();
+    let layout = Layout::of(&dir).unwrap();
     until("the API server has been started", Duration::from_secs(240), async || {
-        ensure!(dir.join("log/kube-apiserver").exists(), "not yet");
+        ensure!(traces(&layout).iter().any(|trace| trace.contains("kube-apiserver")), "not yet");
         Ok(())
     })
     .await
@@ -72,7 +73,6 @@ async fn nothing_is_left_of_a_cluster_that_was_interrupted() {
     up.kill().unwrap();
     up.wait().unwrap();
 
-    let layout = Layout::of(&dir).unwrap();
     assert!(traces(&layout).iter().any(|trace| trace.contains("kube-apiserver")), "{:#?}", traces(&layout));
     Cluster::down(&dir).await.unwrap();
     Cluster::down(&dir).await.unwrap();

@@ -5,6 +5,7 @@ use std::{
     fs,
     path::{Path, PathBuf},
     process::{Child, Command, Output, Stdio},
+    sync::LazyLock,
     time::{Duration, Instant},
 };
 
@@ -28,13 +29,17 @@ pub(crate) fn leakhound(arguments: &[&str]) -> Output {
 
 /// A program with three leaks.
 pub(crate) fn seed() -> PathBuf {
-    let program = Path::new(env!("CARGO_TARGET_TMPDIR")).join("seed");
-    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/seed.c");
-    // two tests may compile it at the same time
-    let own = program.with_extension(format!("{:?}", std::thread::current().id()));
-    assert!(Command::new("cc").args(["-g", "-O2", "-o"]).arg(&own).arg(source).status().unwrap().success());
-    fs::rename(&own, &program).unwrap();
-    program
+    // Once: the file of a program that runs must not be replaced, its process would be of a deleted one.
+    static SEED: LazyLock<PathBuf> = LazyLock::new(|| {
+        let program = Path::new(env!("CARGO_TARGET_TMPDIR")).join("seed");
+        let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/seed.c");
+        let _ = fs::remove_file(&program);
+        let mut compile = Command::new("cc");
+        compile.args(["-g", "-O2", "-o"]).arg(&program).arg(source);
+        assert!(compile.status().unwrap().success());
+        program
+    });
+    SEED.clone()
 }
 
 /// A process that ends with its test.
@@ -55,12 +60,12 @@ pub(crate) fn start(program: &str, arguments: &[&str]) -> Running {
 
 /// Waits for a condition by name.
 pub(crate) fn wait_for<T>(what: &str, mut condition: impl FnMut() -> Option<T>) -> T {
-    let deadline = Instant::now() + Duration::from_secs(20);
+    let deadline = Instant::now() + Duration::from_secs(60);
     loop {
         if let Some(value) = condition() {
             return value;
         }
-        assert!(Instant::now() < deadline, "waited 20 s for: {what}");
+        assert!(Instant::now() < deadline, "waited 60 s for: {what}");
         std::thread::sleep(Duration::from_millis(5));
     }
 }

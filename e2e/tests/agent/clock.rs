@@ -55,12 +55,12 @@ async fn a_clock_that_jumps_ahead_does_not_bring_the_deadline_closer() -> Result
     let mut pod = Pod::create()?;
     let container = pod.run(&seed()?, &["100", "120"])?;
     let _agent = stage.program.start()?;
-    let name = stage.order(&pod, &container, 6, json!({ "deadlineTime": in_seconds(600)? })).await?;
+    let name = stage.order(&pod, &container, 15, json!({ "deadlineTime": in_seconds(600)? })).await?;
     stage.running(&name, 1).await?;
     fs::write(stage.program.folder.join("shift"), "3600")?;
     let ended = stage.ended(&name).await?;
     assert_eq!(ended.succeeded.reason, "Completed");
-    assert!((6..30).contains(&ended.coverage()), "{}", ended.coverage());
+    assert!((15..40).contains(&ended.coverage()), "{}", ended.coverage());
     Ok(())
 }
 
@@ -71,12 +71,12 @@ async fn a_clock_that_jumps_back_does_not_put_the_deadline_off() -> Result<()> {
     let container = pod.run(&seed()?, &["100", "120"])?;
     let agent = stage.program.start()?;
     agent.ready().await?;
-    let name = stage.order(&pod, &container, 100, json!({ "deadlineTime": in_seconds(12)? })).await?;
+    let name = stage.order(&pod, &container, 100, json!({ "deadlineTime": in_seconds(40)? })).await?;
     stage.running(&name, 1).await?;
     fs::write(stage.program.folder.join("shift"), "-3600")?;
     tokio::time::timeout(Duration::from_secs(60), agent.wait_for_probes(false)).await??;
     let ended = stage.ended(&name).await?;
     assert_eq!(ended.succeeded.reason, "DeadlineExceeded");
-    assert!(ended.coverage() < 20, "{}", ended.coverage());
+    assert!(ended.coverage() < 60, "{}", ended.coverage());
     Ok(())
 }

@@ -79,8 +79,8 @@ async fn the_kernels_killing_for_want_of_memory_is_told() -> Result<()> {
     let agent = stage.program.start()?;
     agent.ready().await?;
     let mut pod = Pod::create()?;
-    // loses some 2 MiB a second, and may have 20
-    let container = pod.run_limited(&seed()?, &["5000", "120"], Some(20 << 20))?;
+    // loses some 2 MiB a second, and may have 60
+    let container = pod.run_limited(&seed()?, &["5000", "120"], Some(60 << 20))?;
     let changes =
         json!({ "profile": { "onContainerRestart": "Finish", "sampling": { "policy": "Adaptive" } } });
     let name = stage.order(&pod, &container, 100, changes).await?;
@@ -88,6 +88,6 @@ async fn the_kernels_killing_for_want_of_memory_is_told() -> Result<()> {
     assert_eq!(ended.succeeded.reason, "TargetGone", "{:?}", ended.succeeded);
     assert!(ended.succeeded.message.contains("want of memory (OOM)"), "{:?}", ended.succeeded);
     let memory = ended.digest.context("a digest")?.memory;
-    assert_eq!((memory.oom_kills, memory.limit_bytes), (Some(1), Some(20 << 20)));
+    assert_eq!((memory.oom_kills, memory.limit_bytes), (Some(1), Some(60 << 20)));
     Ok(())
 }

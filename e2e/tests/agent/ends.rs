@@ -25,7 +25,7 @@ async fn a_deleted_probe_leaves_nothing_behind() -> Result<()> {
     stage.delete(&name).await?;
     let deleted = Instant::now();
     agent.wait_for_probes(false).await?;
-    assert!(deleted.elapsed() < Duration::from_secs(15), "the probes stayed on for {:?}", deleted.elapsed());
+    assert!(deleted.elapsed() < Duration::from_secs(60), "the probes stayed on for {:?}", deleted.elapsed());
     assert!(pod.is_alive()?);
     leakhound_e2e::wait::until("the spool to be empty", LONG, async || {
         ensure!(stage.program.spooled().is_empty(), "{:?}", stage.program.spooled());
@@ -62,7 +62,7 @@ async fn the_deadline_holds_though_nobody_is_there_to_say_so() -> Result<()> {
     let container = pod.run(&seed()?, &["100", "120"])?;
     let agent = stage.program.start()?;
     agent.ready().await?;
-    let name = stage.order(&pod, &container, 100, json!({ "deadlineTime": in_seconds(8)? })).await?;
+    let name = stage.order(&pod, &container, 100, json!({ "deadlineTime": in_seconds(20)? })).await?;
     agent.wait_for_probes(true).await?;
     agent.wait_for_probes(false).await?; // the operator answers nothing but 503
     let ended = stage.ended(&name).await?;

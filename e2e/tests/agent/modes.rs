@@ -78,7 +78,7 @@ async fn kernel_mode_names_the_path_through_the_kernel() -> Result<()> {
     agent.ready().await?;
     let mut pod = Pod::create()?;
     let container = pod.run(&program, &[])?;
-    let name = stage.order(&pod, &container, 12, json!({ "mode": "Kernel" })).await?;
+    let name = stage.order(&pod, &container, 20, json!({ "mode": "Kernel" })).await?;
     let ended = stage.ended(&name).await?;
     assert_eq!(ended.succeeded.reason, "Completed", "{:?}", ended.succeeded);
     let digest = ended.digest.context("a digest")?;

@@ -107,7 +107,7 @@ impl Agent {
 }
 
 /// Builds the agent, once for all tests of this program.
-fn built() -> Result<PathBuf> {
+pub(super) fn built() -> Result<PathBuf> {
     static BUILT: OnceLock<Result<PathBuf, String>> = OnceLock::new();
     let built = BUILT.get_or_init(|| binary("leakhound-agent").map_err(|error| format!("{error:#}")));
     built.clone().map_err(anyhow::Error::msg)

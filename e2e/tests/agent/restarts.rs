@@ -49,9 +49,9 @@ async fn a_gap_is_told_although_the_spool_went_with_the_agents_pod() -> Result<(
     let container = pod.run(&seed()?, &["100", "120"])?;
     let mut agent = stage.program.start()?;
     let later = stage.order(&pod, &container, 45, json!({})).await?;
-    let earlier = stage.order(&pod, &container, 16, json!({})).await?;
+    let earlier = stage.order(&pod, &container, 19, json!({})).await?;
     let before = stage.running(&later, 3).await?;
-    let told = stage.running(&earlier, 10).await?;
+    let told = stage.running(&earlier, 8).await?;
     agent.process.kill()?;
     std::fs::remove_dir_all(stage.program.folder.join("spool"))?;
 
@@ -151,7 +151,7 @@ async fn watching_goes_on_while_the_api_server_is_away() -> Result<()> {
     let Some(mut stage) = Stage::set(&[Answer::Status(201)]).await? else { return Ok(()) };
     let server = apart(&mut stage).await?;
     let mut pod = Pod::create()?;
-    let container = pod.run(&seed()?, &["100", "120"])?;
+    let container = pod.run(&seed()?, &["100", "0"])?;
     let agent = stage.program.start()?;
     let name = stage.order(&pod, &container, 12, json!({})).await?;
     stage.running(&name, 1).await?;

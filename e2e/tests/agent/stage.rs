@@ -22,7 +22,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::{
-    program::Program,
+    program::{Program, built},
     receiver::{Answer, Receiver},
 };
 
@@ -51,6 +51,7 @@ impl Stage {
             return Ok(None);
         }
         let Some(server) = ApiServer::shared().await else { return Ok(None) };
+        built()?; // before any target runs for a time that is counted
         let node = format!("node-{}", &Uuid::new_v4().simple().to_string()[..8]);
         let token = server.agent_token(NAMESPACE, &node).await?;
         let kubeconfig = server.kubeconfig_with(&node, &token)?;

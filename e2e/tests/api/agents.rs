@@ -99,8 +99,9 @@ async fn a_role_that_is_too_wide_does_not_help() {
     let Some(server) = ApiServer::shared().await else { return };
     let own = agent(server, "wide-a").await;
     server.apply(&[probe("wide", "wide-a")]).unwrap();
-    let role =
-        ["-n", SYSTEM, "create", "role", "too-wide", "--verb=patch,delete,create", "--resource=leakprobes"];
+    // of this probe alone: all agents of this server have one account
+    let rights = ["--verb=patch,delete", "--resource=leakprobes", "--resource-name=wide"];
+    let role = [&["-n", SYSTEM, "create", "role", "too-wide"][..], &rights].concat();
     server.kubectl(&role).unwrap().success().unwrap();
     let account = format!("--serviceaccount={SYSTEM}:leakhound-agent");
     let binding = ["-n", SYSTEM, "create", "rolebinding", "too-wide", "--role=too-wide", &account];

@@ -49,7 +49,7 @@ async fn get_tells_target_state_and_answer() {
     assert_eq!(rows[1][..7], ["pod", "a", "Heap", "Completed", "LeakLikely", "+420Mi/h", "cart::insert"]);
     assert_eq!(rows[1][8..], ["10m", "http://reports/r/1/shop-pod.html", "watched for 10m"]);
 
-    let wait = ["-n", &namespace, "wait", "--for=condition=Succeeded", "--timeout=10s", "leak/pod"];
+    let wait = ["-n", &namespace, "wait", "--for=condition=Succeeded", "--timeout=60s", "leak/pod"];
     assert!(server.kubectl(&wait).unwrap().ok);
     let all = server.kubectl(&["-n", &namespace, "get", "leaks", "-o", "name"]).unwrap().success().unwrap();
     assert_eq!(all.lines().count(), 3, "{all}");

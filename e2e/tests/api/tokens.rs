@@ -83,7 +83,7 @@ async fn other_tokens_do_not_pass() {
 async fn a_node_gets_tokens_for_its_own_agent_and_no_other() {
     let Some(server) = ApiServer::shared().await else { return };
     let mut pods = Vec::new();
-    for node in ["kubelet-a", "kubelet-b"] {
+    for node in ["kubelet-b", "kubelet-a"] {
         server.node(node).unwrap();
         let pod = server.agent_pod(SYSTEM, node).await.unwrap();
         let uid = server.pod_uid(SYSTEM, &pod).await.unwrap();
@@ -93,14 +93,13 @@ async fn a_node_gets_tokens_for_its_own_agent_and_no_other() {
     let ask = async |(pod, uid): &(String, String), audience| {
         request_token(&kubelet, SYSTEM, AGENT_ACCOUNT, Binding::ExactPod(pod, uid), Some(audience)).await
     };
-    // the node authorizer learns of a new pod by a watch
-    until("the node may ask for its pod's token", Duration::from_secs(30), async || {
-        ask(&pods[0], AUDIENCE).await
-    })
-    .await
-    .unwrap();
-    let other_audience = format!("{:#}", ask(&pods[0], "other").await.unwrap_err());
+    let [other, own] = &pods[..] else { unreachable!("two were made") };
+    // the node authorizer learns of a new pod by a watch, of the other one before
+    until("the node may ask for its pod's token", Duration::from_secs(30), async || ask(own, AUDIENCE).await)
+        .await
+        .unwrap();
+    let other_audience = format!("{:#}", ask(own, "other").await.unwrap_err());
     assert!(other_audience.contains("audience \"other\" not found in pod spec volume"), "{other_audience}");
-    let other_node = format!("{:#}", ask(&pods[1], AUDIENCE).await.unwrap_err());
+    let other_node = format!("{:#}", ask(other, AUDIENCE).await.unwrap_err());
     assert!(other_node.contains("pod scheduled on a different node"), "{other_node}");
 }

@@ -51,13 +51,11 @@ fn main() -> ExitCode {
         scenario!(life::stopped_early_with_a_report),
         scenario!(life::deleted_with_its_report_when_its_time_is_over),
         scenario!(life::target_deleted_meanwhile),
-        scenario!(life::killed_for_want_of_memory),
         scenario!(life::a_pod_with_two_containers_needs_a_name),
         scenario!(rights::a_namespace_is_a_border),
         scenario!(rights::kernel_mode_needs_a_right),
         scenario!(rights::the_agent_holds_five_capabilities),
         scenario!(upkeep::every_metric_that_is_watched_exists),
-        scenario!(upkeep::helm_test_passes),
         scenario!(upkeep::the_plugin_reads_a_report),
         scenario!(upkeep::the_api_server_takes_all_that_the_chart_can_render),
     ];
@@ -65,7 +63,10 @@ fn main() -> ExitCode {
         let scenario: Scenario = Box::new(move |stage| Box::pin(verdicts::right(stage, leaky)));
         peaceful.push((format!("verdicts::{}", leaky.name.replace('-', "_")), scenario));
     }
+    // one by one, also what must not wait long for its turn
     let disturbing = vec![
+        scenario!(life::killed_for_want_of_memory),
+        scenario!(upkeep::helm_test_passes),
         scenario!(disturbances::agent_killed_while_probing),
         scenario!(disturbances::operator_killed_while_probing),
         scenario!(upkeep::upgraded_from_definitions_that_lack_a_field),

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 use k8s_openapi::api::authentication::v1::TokenRequest;
+use k8s_openapi::api::authorization::v1::SelfSubjectAccessReview;
 use k8s_openapi::api::core::v1::ServiceAccount;
 use k8s_openapi::api::rbac::v1::RoleBinding;
 use kube::api::PostParams;
@@ -12,6 +13,7 @@ use kube::{Api, Client, Config};
 use leakhound_crds::Verdict;
 use leakhound_e2e::inquiry::{Inquiry, summary};
 use leakhound_e2e::leaky::Leaky;
+use leakhound_e2e::wait::until;
 use serde_json::json;
 
 use crate::stage::{SOON, Stage};
@@ -41,7 +43,21 @@ async fn user(stage: &Stage, namespace: &str, name: &str, roles: &[&str]) -> Res
         Config::from_custom_kubeconfig(admin, &kube::config::KubeConfigOptions::default()).await?;
     config.auth_info =
         kube::config::AuthInfo { token: Some(token.into()), ..kube::config::AuthInfo::default() };
-    Ok(Client::try_from(config)?)
+    let client = Client::try_from(config)?;
+    // a binding takes effect a moment after it is there, in the order in which they were made
+    let wanted = if roles.contains(&"leakhound-kernel") { "kernel" } else { "" };
+    until("the account has its rights", SOON, async || {
+        let review = serde_json::from_value(json!({"spec": {"resourceAttributes": {
+            "namespace": namespace, "group": "leakhound.dev", "resource": "leakinvestigations",
+            "subresource": wanted, "verb": "create",
+        }}}))?;
+        let reviews = Api::<SelfSubjectAccessReview>::all(client.clone());
+        let answer = reviews.create(&create, &review).await?;
+        ensure!(answer.status.is_some_and(|status| status.allowed), "not yet");
+        Ok(())
+    })
+    .await?;
+    Ok(client)
 }
 
 /// What the API server says when it refuses.

@@ -193,7 +193,7 @@ impl Rig {
             .bearer_auth(token)
             .header("Leakhound-Sha256", sha256(&recording))
             .body(recording);
-        final_answer(request).await.unwrap()
+        answer(request).await.unwrap()
     }
 
     /// Waits until the events on an investigation tell these reasons, as each follows the status that it is about; all there are.
@@ -237,14 +237,6 @@ impl Rig {
 pub(crate) async fn answer(request: reqwest::RequestBuilder) -> Result<Answer> {
     let response = request.send().await?;
     Ok((response.status().as_u16(), response.text().await?))
-}
-
-/// The same, sent again when the connection was gone before the answer could be read: a refusal comes before the body was.
-pub(crate) async fn final_answer(request: reqwest::RequestBuilder) -> Result<Answer> {
-    until("the request is answered", Duration::from_secs(60), async || {
-        answer(request.try_clone().context("a body that can be sent once only")?).await
-    })
-    .await
 }
 
 pub(crate) fn sha256(bytes: &[u8]) -> String {

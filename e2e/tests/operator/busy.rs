@@ -1,6 +1,7 @@
 //! Wishes while recordings are being analyzed.
 
 use futures::{StreamExt, stream};
+use k8s_openapi::jiff::SignedDuration;
 use kube::api::{ListParams, Patch, PatchParams};
 use leakhound_crds::{
     LeakInvestigation, LeakProbe,
@@ -17,6 +18,7 @@ use crate::{
 const ENDED: usize = 16;
 
 async fn started(rig: &Rig, namespace: &str, name: &str) -> (LeakInvestigation, LeakProbe) {
+    rig.beat("busy-a", SignedDuration::ZERO).await;
     rig.pod(namespace, name, "busy-a", &json!({})).await;
     let spec = json!({ "target": { "podName": name }, "duration": "1m" });
     let investigation = rig.investigate(namespace, name, &spec).await;

@@ -2,13 +2,14 @@
 
 use anyhow::ensure;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
+use k8s_openapi::jiff::SignedDuration;
 use kube::{
     Api,
     api::{Patch, PatchParams},
 };
 use leakhound_crds::probe::ProbeReason;
 use leakhound_e2e::wait::until;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::{
     rig::{PATIENCE, Rig},
@@ -37,6 +38,15 @@ async fn an_operator_newer_than_its_definitions_says_so_and_goes_on_once_they_ar
     let older = Patch::Merge(json!({ "spec": { "versions": versions } }));
     definitions.patch(NAME, &PatchParams::default(), &older).await.unwrap();
 
+    let published = until("the API server publishes what it has now", PATIENCE, async || {
+        let document = rig.server.kubectl(&["get", "--raw", "/openapi/v3/apis/leakhound.dev/v1alpha1"])?;
+        let document: Value = serde_json::from_str(&document.success()?)?;
+        let schema = &document["components"]["schemas"]["dev.leakhound.v1alpha1.LeakInvestigation"];
+        let spec = &schema["properties"]["spec"]["properties"];
+        ensure!(spec.is_object() && spec["thresholds"].is_null(), "not yet");
+        Ok(())
+    })
+    .await;
     rig.operator = rig.start_another("operator", &[]).await;
     let investigation = rig
         .investigate(&namespace, "cart", &json!({ "target": { "podName": "cart-1" }, "duration": "1m" }))
@@ -54,6 +64,7 @@ async fn an_operator_newer_than_its_definitions_says_so_and_goes_on_once_they_ar
     let whole = Patch::Merge(json!({ "spec": { "versions": before.spec.versions } }));
     definitions.patch(NAME, &PatchParams::default(), &whole).await.unwrap();
 
+    published.unwrap();
     let said = said.unwrap();
     assert!(said.contains("LeakInvestigation does not know spec.thresholds"), "{said}");
     assert!(said.contains("apply those of this version"), "{said}");
@@ -62,6 +73,7 @@ async fn an_operator_newer_than_its_definitions_says_so_and_goes_on_once_they_ar
     assert_eq!(observed, None, "a status without some of its fields is not written at all");
 
     rig.operator.ready().await.unwrap();
+    rig.beat("older-a", SignedDuration::ZERO).await;
     let probe = rig.order(&investigation).await;
     rig.finishes(&probe, ProbeReason::Completed, 60, samples::recording("open_session")).await;
     rig.until_reason(&namespace, "cart", "Completed").await;

@@ -203,9 +203,12 @@ async fn a_restarted_container_ends_it_when_the_user_wishes_so() {
         rig.until_reason(&namespace, "cart", "Running").await;
         rig.runs(&namespace, "cart-1", 2, 1).await;
         rig.finishes(&probe, ProbeReason::TargetGone, 20, samples::recording("open_session")).await;
-        let status = rig.until_reason(&namespace, "cart", reason).await;
+        let status = rig
+            .until(&namespace, "cart", "it is over, and what was seen can be read", |status| {
+                state(status) == reason && holds(status, REPORT_READY)
+            })
+            .await;
         assert_eq!(holds(&status, "Succeeded"), policy == "Finish");
-        assert!(holds(&status, REPORT_READY), "what was seen can be read");
     }
 }
 

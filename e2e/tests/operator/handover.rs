@@ -20,7 +20,7 @@ use crate::{
     samples,
 };
 
-const TO_START: i64 = 8;
+const TO_START: i64 = 20;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_runs_goes_on_while_a_new_leader_cannot_list_probes_yet() {

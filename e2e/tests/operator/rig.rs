@@ -1,6 +1,6 @@
 //! One API server for all tests, and an operator for each: the tests take turns.
 
-use std::{net::TcpListener, path::PathBuf, process::Command, time::Duration};
+use std::{path::PathBuf, process::Command, time::Duration};
 
 use anyhow::{Context as _, Result, bail, ensure};
 use kube::{
@@ -11,7 +11,9 @@ use leakhound_crds::{
     Condition, ConditionStatus, LeakInvestigation, LeakInvestigationStatus, LeakProbe,
     condition::{SUCCEEDED, find},
 };
-use leakhound_e2e::{ApiServer, apiserver::Binding, binary, process::Process, scratch::Scratch, wait::until};
+use leakhound_e2e::{
+    ApiServer, apiserver::Binding, binary, ports::free_ports, process::Process, scratch::Scratch, wait::until,
+};
 use serde_json::{Value, json};
 use tokio::sync::{Mutex, MutexGuard};
 
@@ -150,7 +152,7 @@ impl Operator {
     ) -> Result<Self> {
         let token = server.token(SYSTEM, "leakhound-operator", Binding::None, None).await?;
         let kubeconfig = server.kubeconfig_with("operator", &token)?;
-        let [upload, reports, admin] = [free_port()?, free_port()?, free_port()?];
+        let [upload, reports, admin] = free_ports()?;
         let mut command = Command::new(program()?);
         command
             .env("KUBECONFIG", kubeconfig)
@@ -180,11 +182,12 @@ impl Operator {
     /// Waits until it is ready, and leads.
     pub(crate) async fn ready(&self) -> Result<()> {
         until("the operator is ready", PATIENCE, async || {
+            // in this order: who leads is ready only once it knows what there is
+            ensure!(self.metric("leakhound_operator_leader").await? == 1.0, "it does not lead");
             let ready = reqwest::get(format!("{}/readyz", self.admin)).await?;
             let code = ready.status();
             let text = ready.text().await?;
             ensure!(code == 200, "{code} {text}\n{}", self.process.log_tail(20));
-            ensure!(self.metric("leakhound_operator_leader").await? == 1.0, "it does not lead");
             Ok(())
         })
         .await
@@ -214,10 +217,6 @@ fn program() -> Result<PathBuf> {
     }
     let path = binary("leakhound-operator")?;
     Ok(PROGRAM.get_or_init(|| path).clone())
-}
-
-pub(crate) fn free_port() -> Result<u16> {
-    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
 }
 
 /// Removes what earlier tests left, so that queues are empty and nobody else leads.

@@ -62,7 +62,10 @@ async fn play_agents(rig: Arc<Rig>, tokens: BTreeMap<String, String>) {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_thousand_investigations_at_once() {
     let slots = format!("--cluster-slots={SLOTS}");
-    let Some(rig) = Rig::start(&[&slots, "--node-slots=50", "--log=info"]).await else { return };
+    let Some(rig) = Rig::start(&[&slots, "--node-slots=50", "--lease-duration=60s", "--log=info"]).await
+    else {
+        return;
+    };
     let rig = Arc::new(rig);
     let namespace = rig.server.namespace("thousand").await.unwrap();
     let mut tokens = BTreeMap::new();

@@ -4,11 +4,11 @@ use std::{fs, os::unix::fs::PermissionsExt as _, process::Command};
 
 use kube::{ResourceExt, api::DeleteParams};
 use leakhound_crds::{condition::REPORT_READY, probe::ProbeReason};
-use leakhound_e2e::{process::Process, scratch::Scratch, tools::Tools, wait::until};
+use leakhound_e2e::{ports::free_ports, process::Process, scratch::Scratch, tools::Tools, wait::until};
 use serde_json::json;
 
 use crate::{
-    rig::{Operator, PATIENCE, Rig, free_port, holds},
+    rig::{Operator, PATIENCE, Rig, holds},
     samples,
 };
 
@@ -18,7 +18,7 @@ async fn recordings_and_reports_in_a_bucket() {
     let folder = Scratch::new("leakhound-s3-").unwrap();
     fs::create_dir_all(folder.join("buckets/leaks")).unwrap();
     fs::create_dir_all(folder.join("attributes")).unwrap();
-    let port = free_port().unwrap();
+    let [port] = free_ports().unwrap();
     let mut server = Command::new(Tools::build(&[Tools::S3]).unwrap().join("versitygw"));
     server.args([
         "--access",

@@ -96,7 +96,7 @@ async fn from_apply_to_report() {
     for reason in story {
         assert_eq!(told.iter().filter(|told| *told == reason).count(), 1, "{reason} in {told:?}");
     }
-    let wait = ["-n", &namespace, "wait", "--for=condition=Succeeded", "--timeout=5s", "leak/cart"];
+    let wait = ["-n", &namespace, "wait", "--for=condition=Succeeded", "--timeout=60s", "leak/cart"];
     rig.server.kubectl(&wait).unwrap().success().unwrap();
     let table =
         rig.server.kubectl(&["-n", &namespace, "get", "leak", "-o", "wide"]).unwrap().success().unwrap();
@@ -121,6 +121,8 @@ async fn nothing_is_written_once_it_is_over_and_the_time_to_live_ends_it() {
     let status = rig.until_reason(&namespace, "cart", "Completed").await;
     let url = status.reports[0].url.clone().unwrap();
     assert_eq!(status.reports[0].expiration_time, None);
+    // a write is counted once it is answered, and its events follow
+    rig.until_told(&investigation, &["Completed"]).await;
 
     let version = rig.investigations(&namespace).get("cart").await.unwrap().resource_version();
     let later = json!({ "metadata": { "annotations": { "note": "a change that means nothing" } } });

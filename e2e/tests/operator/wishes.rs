@@ -313,6 +313,9 @@ async fn the_queue_is_fair_and_a_slot_is_free_as_soon_as_a_probe_has_ended() {
     rig.order(&made[1]).await;
     rig.order(&made[4]).await;
     assert_eq!(rig.probes().list(&kube::api::ListParams::default()).await.unwrap().items.len(), 3);
+    for node in ["queue-a", "queue-b"] {
+        rig.beat(node, SignedDuration::ZERO).await;
+    }
     rig.finishes(&first, ProbeReason::Completed, 60, samples::recording("")).await;
     rig.order(&made[2]).await;
     rig.until_reason(&namespace, "i1", "Completed").await;

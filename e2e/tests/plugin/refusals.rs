@@ -1,10 +1,13 @@
 //! What does not work, and what the user is told to do.
 
-use std::{fs, path::Path};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
-use leakhound_e2e::ApiServer;
+use leakhound_e2e::{ApiServer, wait::until};
 
-use crate::support::{Operator, admin, found, leak, said};
+use crate::support::{Operator, PATIENCE, admin, found, leak, said};
 
 /// It fails with one line that says this.
 fn assert_told(kubeconfig: &Path, words: &[&str], told: &[&str]) {
@@ -14,6 +17,22 @@ fn assert_told(kubeconfig: &Path, words: &[&str], told: &[&str]) {
     for told in told {
         assert!(said.err.contains(told), "{words:?} does not say {told:?}: {}", said.err);
     }
+}
+
+/// The kubeconfig of a user who has a role in a namespace, once the API server knows that it lets them do this.
+async fn allowed(server: &ApiServer, namespace: &str, user: &str, role: &str, verb: &str) -> PathBuf {
+    let (role, subject) = (format!("--clusterrole={role}"), format!("--user={user}"));
+    let bind = ["create", "rolebinding", user, &role, &subject, "-n", namespace];
+    server.kubectl(&bind).unwrap().success().unwrap();
+    let (resource, person) = ("leakinvestigations.leakhound.dev", format!("--as={user}"));
+    until("the role is in force", PATIENCE, async || {
+        let may = ["auth", "can-i", verb, resource, &person, "-n", namespace];
+        anyhow::ensure!(server.kubectl(&may)?.ok, "not yet");
+        Ok(())
+    })
+    .await
+    .unwrap();
+    server.kubeconfig(user, None).unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -37,9 +56,7 @@ async fn who_may_not_is_told_which_right_it_needs() {
     let Some(server) = ApiServer::shared().await else { return };
     let namespace = server.namespace("rights").await.unwrap();
     let nobody = server.kubeconfig("nobody", None).unwrap();
-    let viewer = server.kubeconfig("viewer", None).unwrap();
-    let bind = ["create", "rolebinding", "v", "--clusterrole=view", "--user=viewer", "-n", &namespace];
-    server.kubectl(&bind).unwrap().success().unwrap();
+    let viewer = allowed(server, &namespace, "viewer", "view", "list").await;
     assert_told(
         &nobody,
         &["list", "-n", &namespace],
@@ -75,9 +92,7 @@ async fn what_the_server_says_of_a_wrong_wish_is_handed_on() {
     assert_told(&admin, &run(&["--name", "taken"]), &["already exists", "choose another --name"]);
     assert_told(&admin, &["show", "none", "-n", &namespace], &["not found", "kubectl leak list"]);
     // a developer may not look into the kernel
-    let bind = ["create", "rolebinding", "e", "--clusterrole=edit", "--user=dev", "-n", &namespace];
-    server.kubectl(&bind).unwrap().success().unwrap();
-    let dev = server.kubeconfig("dev", None).unwrap();
+    let dev = allowed(server, &namespace, "dev", "edit", "create").await;
     assert_told(
         &dev,
         &run(&["--mode", "kernel"]),
