@@ -10,6 +10,8 @@ LEAKHOUND := target/release/leakhound
 WEB := report/web
 # Probes need root; everything else does not.
 SUDO := $(if $(filter-out 0,$(shell id -u)),sudo)
+# What a person may ask of the tests on a cluster, which sudo would not hand on.
+ASKED = $(foreach name,CI LEAKHOUND_E2E_KEEP LEAKHOUND_E2E_PROVIDER,$(if $($(name)),$(name)=$($(name))))
 
 .PHONY: help
 help: ## List these targets
@@ -68,10 +70,10 @@ score: build ## Record and judge the planted programs: precision and recall; ONL
 .PHONY: e2e
 ONLY ?=
 e2e: setup-test ## Run the tests on a real cluster with the chart and leaky pods; ONLY=name for some
-	$(SUDO) env PATH="$$PATH" HOME="$$HOME" cargo test --workspace --test cluster -- $(ONLY)
+	$(SUDO) env PATH="$$PATH" HOME="$$HOME" $(ASKED) cargo test --workspace --test cluster -- $(ONLY)
 
 .PHONY: cluster cluster-demo cluster-down
-E2E = $(SUDO) env PATH="$$PATH" HOME="$$HOME" $(TARGET)/debug/leakhound-e2e
+E2E = $(SUDO) env PATH="$$PATH" HOME="$$HOME" $(ASKED) $(TARGET)/debug/leakhound-e2e
 cluster: setup-cluster ## Bring up a real cluster with Leakhound on it: on kind where Docker is, else without Docker
 	@cargo build --quiet --package leakhound-e2e
 	@$(E2E) install

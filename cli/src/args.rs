@@ -189,10 +189,20 @@ pub(crate) struct Outputs {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum FailOn {
-    /// Some stack is classed as a leak
+    /// The verdict is that a leak is likely, or some stack is classed as one
     Leak,
-    /// Some stack is classed as a leak or suspected
+    /// The same, or some stack is suspected
     Suspected,
+}
+
+impl FailOn {
+    /// Whether a result is as bad as that: it has a leak, or stacks that are suspected.
+    pub(crate) fn is_met(self, leak: bool, suspicion: bool) -> bool {
+        match self {
+            Self::Leak => leak,
+            Self::Suspected => leak || suspicion,
+        }
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

@@ -113,14 +113,12 @@ fn pprof(recording: &Recording) -> Result<Vec<u8>> {
 }
 
 fn judge(analysis: &Analysis, fail_on: Option<FailOn>) -> Outcome {
-    let worst: &[Class] = match fail_on {
-        None => return Outcome::Worked,
-        Some(FailOn::Leak) => &[Class::Leak],
-        Some(FailOn::Suspected) => &[Class::Leak, Class::Suspected],
-    };
+    let (verdict, has) =
+        (analysis.verdict.name, |class| analysis.findings.iter().any(|finding| finding.class == class));
+    let leak = verdict == VerdictName::LeakLikely || has(Class::Leak);
     // what a run was too short or too lossy to tell fails nobody's pipeline
-    let trusted = analysis.verdict.name != VerdictName::Inconclusive;
-    match trusted && analysis.findings.iter().any(|finding| worst.contains(&finding.class)) {
+    let trusted = verdict != VerdictName::Inconclusive;
+    match trusted && fail_on.is_some_and(|bad| bad.is_met(leak, has(Class::Suspected))) {
         true => Outcome::Found,
         false => Outcome::Worked,
     }

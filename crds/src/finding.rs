@@ -49,11 +49,11 @@ impl From<leakhound_report::analysis::VerdictName> for Verdict {
 pub struct Finding {
     /// Place in the order of importance, from 1.
     pub rank: i32,
-    /// Pod in which it was seen; absent where it was seen in all of them.
+    /// Pod in which it was seen; absent where several were watched and all have it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 253))]
     pub pod_name: Option<String>,
-    /// How it grows: Leak, Suspected, Saturating, Plateau, Sawtooth, Step, Transient or Inconclusive.
+    /// How it grows: Leak or Suspected; stacks of other classes are in the report alone.
     #[schemars(length(max = 32))]
     pub class: String,
     /// How sure that is, in percent.

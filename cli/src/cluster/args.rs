@@ -14,7 +14,7 @@ const EXAMPLES: &str = "\
 Examples:
   kubectl leak run cart-6c9f-x2lqp                    watch a pod for ten minutes, and say what leaks
   kubectl leak run deployment/cart -c app --duration 1h
-                                                      the pod of a workload that uses the most memory
+                                                      the pod of a workload with the most trouble with memory
   kubectl leak show cart-6c9f-x2lqp-k7d2p             what is known so far, or what was found
   kubectl leak report cart-6c9f-x2lqp-k7d2p --open    the whole report in a browser
   kubectl leak doctor                                 which nodes can be investigated, and what is missing
@@ -111,7 +111,7 @@ pub(crate) struct Run {
     /// Stacks to show
     #[arg(long, value_name = "N", default_value_t = 10)]
     pub(crate) top: usize,
-    /// End with exit status 3 when the verdict is at least this bad
+    /// End with exit status 3 when the result is at least this bad
     #[arg(long, value_name = "WHAT", value_enum, conflicts_with = "no_wait")]
     pub(crate) fail_on: Option<FailOn>,
 }

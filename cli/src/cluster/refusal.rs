@@ -8,7 +8,7 @@ use kube::core::Status;
 use super::access::Access;
 
 /// How Leakhound comes into a cluster.
-pub(super) const INSTALL: &str = "helm install leakhound oci://ghcr.io/leakhound/charts/leakhound --namespace leakhound-system --create-namespace --wait";
+pub(super) const INSTALL: &str = "helm install leakhound oci://ghcr.io/leakhound/charts/leakhound --namespace leakhound-system --create-namespace";
 
 /// Which right something needs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -71,7 +71,9 @@ fn how_to_get(right: Right, namespace: &str, home: &str) -> String {
             format!("the role edit in namespace {namespace} allows it, or the ClusterRole leakhound-edit")
         }
         Right::Forward => {
-            format!("it needs a role with create on pods/portforward, and list on pods, in namespace {home}")
+            format!(
+                "it needs a role with get and create on pods/portforward, and list on pods, in namespace {home}"
+            )
         }
     }
 }

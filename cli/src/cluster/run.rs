@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use anyhow::{Context as _, Result};
 use kube::{ResourceExt, api::PostParams};
 use leakhound_crds::{
-    LeakInvestigation, LeakInvestigationSpec, duration,
+    LeakInvestigation, LeakInvestigationSpec, Verdict, duration,
     investigation::target::{Target, WorkloadApiVersion, WorkloadRef},
 };
 use tokio::signal::unix::{SignalKind, signal};
@@ -89,13 +89,12 @@ fn name_prefix(target: &str) -> String {
 }
 
 fn judge(ended: &LeakInvestigation, fail_on: Option<FailOn>) -> Outcome {
-    let worst: &[&str] = match fail_on {
-        None => return Outcome::Worked,
-        Some(FailOn::Leak) => &["Leak"],
-        Some(FailOn::Suspected) => &["Leak", "Suspected"],
-    };
-    let findings = ended.status.iter().flat_map(|status| &status.findings);
-    match findings.into_iter().any(|finding| worst.contains(&finding.class.as_str())) {
+    let Some(status) = &ended.status else { return Outcome::Worked };
+    let verdict = status.summary.as_ref().and_then(|summary| summary.verdict);
+    let has = |class: &str| status.findings.iter().any(|finding| finding.class == class);
+    let leak = verdict == Some(Verdict::LeakLikely) || has("Leak");
+    let trusted = verdict != Some(Verdict::Inconclusive);
+    match trusted && fail_on.is_some_and(|bad| bad.is_met(leak, has("Suspected"))) {
         true => Outcome::Found,
         false => Outcome::Worked,
     }

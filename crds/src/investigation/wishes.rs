@@ -23,8 +23,8 @@ pub enum Mode {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Processes {
-    /// LargestRSS watches those with the most resident memory, All every process, Init the first of the container.
-    /// Default LargestRSS.
+    /// LargestRSS and All watch up to max processes, those with the most resident memory first; Init watches the first of
+    /// the container. Default LargestRSS.
     pub policy: ProcessPolicy,
     /// Most processes to watch, 1 to 64. Default 4.
     #[schemars(range(min = 1, max = 64))]

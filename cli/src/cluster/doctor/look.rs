@@ -60,7 +60,8 @@ async fn rights(access: &Access) -> Result<Vec<Right>> {
         ("create investigations", true, own("create", "leakinvestigations", "")),
         ("stop investigations", false, own("patch", "leakinvestigations", "")),
         ("use mode Kernel", false, own("create", "leakinvestigations", "kernel")),
-        ("fetch reports through the API server", false, ("", "create", "pods", "portforward", &*access.home)),
+        ("fetch reports through the API server", false, ("", "get", "pods", "portforward", &*access.home)),
+        ("fetch them from Kubernetes 1.35 on", false, ("", "create", "pods", "portforward", &*access.home)),
     ];
     let reviews: Api<SelfSubjectAccessReview> = Api::all(access.client.clone());
     let mut rights = Vec::new();
