@@ -53,25 +53,59 @@ impl Destination {
         }
     }
 
-    /// The file itself, emptied, for a result that is written while it comes in.
-    pub(crate) fn into_stream(self) -> Result<Box<dyn Write>> {
-        match self {
-            Self::Stdout => Ok(Box::new(io::stdout())),
-            Self::File { path, file } => {
-                if file.metadata().is_ok_and(|metadata| metadata.is_file()) {
-                    file.set_len(0).with_context(|| format!("cannot write {}", path.display()))?;
-                }
-                Ok(Box::new(file))
-            }
-        }
+    /// For a result that is written while it comes in.
+    pub(crate) fn into_stream(self) -> Stream {
+        Stream { destination: self, is_begun: false }
     }
 
     /// Takes back a file that was made for a result which never came.
     pub(crate) fn abandon(self) {
+        self.take_back();
+    }
+
+    fn take_back(&self) {
         if let Self::File { path, file } = self
             && file.metadata().is_ok_and(|metadata| metadata.is_file() && metadata.len() == 0)
         {
             let _ = fs::remove_file(path);
+        }
+    }
+}
+
+/// A result that is written while it comes in. What the file held before stays until the first of it, and a file that was
+/// made for one which never came is taken back.
+#[derive(Debug)]
+pub(crate) struct Stream {
+    destination: Destination,
+    is_begun: bool,
+}
+
+impl Write for Stream {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let is_first = !std::mem::replace(&mut self.is_begun, true);
+        match &mut self.destination {
+            Destination::Stdout => io::stdout().write(bytes),
+            Destination::File { file, .. } => {
+                if is_first && file.metadata()?.is_file() {
+                    file.set_len(0)?;
+                }
+                file.write(bytes)
+            }
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        match &mut self.destination {
+            Destination::Stdout => io::stdout().flush(),
+            Destination::File { file, .. } => file.flush(),
+        }
+    }
+}
+
+impl Drop for Stream {
+    fn drop(&mut self) {
+        if !self.is_begun {
+            self.destination.take_back();
         }
     }
 }
@@ -105,8 +139,22 @@ mod tests {
         fs::write(&old, "x").unwrap();
         for path in [&new, &old] {
             Destination::open(path).unwrap().abandon();
+            drop(Destination::open(path).unwrap().into_stream());
         }
-        assert!(!new.exists() && old.exists());
+        assert!(!new.exists() && fs::read(&old).unwrap() == b"x");
+    }
+
+    #[test]
+    fn a_stream_takes_the_place_of_an_earlier_result_with_its_first_byte() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("out.lhr");
+        fs::write(&path, "an earlier, longer result").unwrap();
+        let mut stream = Destination::open(&path).unwrap().into_stream();
+        for part in ["ne", "w"] {
+            stream.write_all(part.as_bytes()).unwrap();
+        }
+        drop(stream);
+        assert_eq!(fs::read_to_string(&path).unwrap(), "new");
     }
 
     #[test]

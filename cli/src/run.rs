@@ -130,6 +130,7 @@ fn record(
     file: Option<Destination>,
     quiet_target: bool,
 ) -> Result<(Recording, Result<(), InvestigationError>)> {
+    let mut writer = file.map(Destination::into_stream).map(Writer::new);
     // heap mode's programs are loaded by the investigation itself, which says so when that fails
     let modes = [settings.mode];
     let tried = if run.mode == Mode::Heap { &[][..] } else { &modes };
@@ -154,7 +155,6 @@ fn record(
     let container = run.target.container.clone();
     let plan = Plan { settings, capabilities: &capabilities, container };
 
-    let mut writer = file.map(Destination::into_stream).transpose()?.map(Writer::new);
     let mut records = Vec::new();
     let line = Line::new(settings.duration, run.quiet, "attaching");
     let launched = !run.target.command.is_empty();

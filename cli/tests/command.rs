@@ -97,6 +97,22 @@ fn a_path_that_cannot_be_written_is_found_out_before_the_run() {
 }
 
 #[test]
+fn a_run_that_cannot_begin_leaves_files_as_they_were() {
+    if !can_probe() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let [fresh, earlier] = ["fresh", "earlier"].map(|name| folder.path().join(name));
+    fs::write(&earlier, "an earlier recording").unwrap();
+    for path in [&fresh, &earlier] {
+        let path = path.to_str().unwrap();
+        assert_refused(&["run", "--pid", "4194303", "--recording", path], 1, &["no process 4194303"]);
+    }
+    assert!(!fresh.exists());
+    assert_eq!(fs::read_to_string(&earlier).unwrap(), "an earlier recording");
+}
+
+#[test]
 fn what_is_no_recording_is_named_with_what_would_be_one() {
     let folder = tempfile::tempdir().unwrap();
     let at = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();

@@ -14,6 +14,7 @@ use leakhound_crds::{
     investigation::status::StoredReport,
 };
 use sha2::{Digest, Sha256};
+use tempfile::TempDir;
 
 use super::{
     access::Access,
@@ -29,7 +30,11 @@ pub(super) async fn report(access: &Access, asked: &Report) -> Result<Outcome> {
     let url =
         stored.url.as_deref().context("the status says of this report no address: see the operator's log")?;
     let path = path_of(url)?;
-    let place = place(asked, &path);
+    // of this user alone, and gone again when nothing comes: who may read the report is what the API server guards
+    let private = asked.open && asked.output.is_none();
+    let folder = private.then(|| tempfile::Builder::new().prefix("leakhound-").tempdir()).transpose();
+    let folder = folder.context("cannot make a folder for the report: give a path by -o")?;
+    let place = place(asked, &path, folder.as_ref().map(TempDir::path));
     // before the fetch, so that a wrong path is found out first
     let destination = Destination::open(&place)?;
     let bytes = match fetch(access, &path).await {
@@ -50,6 +55,7 @@ pub(super) async fn report(access: &Access, asked: &Report) -> Result<Outcome> {
         Destination::Stdout.write(format!("{} ({size})\n", place.display()).as_bytes())?;
     }
     if asked.open {
+        let _kept = folder.map(TempDir::keep);
         open(&place)?;
     }
     Ok(Outcome::Worked)
@@ -88,7 +94,7 @@ fn path_of(url: &str) -> Result<String> {
 }
 
 /// Where the report goes: what was asked for, else a file with the operator's own name for it.
-fn place(asked: &Report, path: &str) -> PathBuf {
+fn place(asked: &Report, path: &str, folder: Option<&Path>) -> PathBuf {
     if let Some(output) = &asked.output {
         return output.clone();
     }
@@ -98,7 +104,7 @@ fn place(asked: &Report, path: &str) -> PathBuf {
     let name = path.rsplit('/').next().filter(|name| !name.is_empty()).filter(is_plain);
     let name =
         name.map_or_else(|| format!("{}.{:?}", asked.name, asked.format).to_lowercase(), str::to_owned);
-    if asked.open { std::env::temp_dir().join(name) } else { name.into() }
+    folder.map_or_else(|| PathBuf::from(&name), |folder| folder.join(&name))
 }
 
 /// It is what the operator stored.
@@ -186,14 +192,17 @@ mod tests {
     #[test]
     fn the_servers_name_for_a_file_cannot_lead_elsewhere() {
         let mut asked = Report { name: "x".into(), open: false, output: None, format: Format::Html };
-        assert_eq!(place(&asked, "/r/0af/shop-x.html"), Path::new("shop-x.html"));
+        assert_eq!(place(&asked, "/r/0af/shop-x.html", None), Path::new("shop-x.html"));
         for odd in ["/r/0af/..", "/r/0af/", "/r/0af/.bashrc", "/r/0af/a%2fb"] {
-            assert_eq!(place(&asked, odd), Path::new("x.html"), "{odd}");
+            assert_eq!(place(&asked, odd, None), Path::new("x.html"), "{odd}");
         }
         asked.open = true;
-        assert_eq!(place(&asked, "/r/0af/shop-x.html"), std::env::temp_dir().join("shop-x.html"));
+        assert_eq!(
+            place(&asked, "/r/0af/shop-x.html", Some(Path::new("/tmp/l"))),
+            Path::new("/tmp/l/shop-x.html")
+        );
         asked.output = Some("mine".into());
-        assert_eq!(place(&asked, "/r/0af/shop-x.html"), Path::new("mine"));
+        assert_eq!(place(&asked, "/r/0af/shop-x.html", Some(Path::new("/tmp/l"))), Path::new("mine"));
     }
 
     #[test]
