@@ -13,7 +13,7 @@ mod pace;
 mod prepare;
 mod waiting;
 
-use std::{sync::Arc, time::Duration};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use kube::ResourceExt;
 use leakhound_crds::{LeakProbe, investigation::wishes::OnContainerRestart, probe::ProbeReason};
@@ -109,6 +109,7 @@ impl Work {
             return Left::Deleted;
         }
         let mut loaded = Instant::now() + LOADING;
+        let mut gone_from: Option<Option<PathBuf>> = None; // folder of the pod of which a container has ended
         loop {
             let place = match self.place().await {
                 Ok(place) => place,
@@ -128,6 +129,16 @@ impl Work {
                 {
                     if let Some(left) = self.pause().await {
                         return left;
+                    }
+                }
+                // the next one ended before its probes were on, as a container does that keeps failing
+                End::Failed(outcome)
+                    if outcome.reason() == ProbeReason::TargetGone && gone_from.is_some() =>
+                {
+                    let pod_folder = gone_from.as_ref().and_then(|folder| folder.as_deref());
+                    match self.next_container(&outcome.message, pod_folder).await {
+                        Ok(()) => loaded = Instant::now() + LOADING,
+                        Err(left) => return left,
                     }
                 }
                 End::Failed(outcome) => return Left::Ended(outcome),
@@ -154,7 +165,9 @@ impl Work {
                             return ended(ProbeReason::TargetGone, &gone);
                         }
                         OnContainerRestart::Follow => {
-                            match self.next_container(&gone, pod_folder.as_deref()).await {
+                            let next = self.next_container(&gone, pod_folder.as_deref()).await;
+                            gone_from = Some(pod_folder);
+                            match next {
                                 Ok(()) => loaded = Instant::now() + LOADING,
                                 Err(left) => return left,
                             }

@@ -43,13 +43,26 @@ async fn a_container_that_was_restarted_is_followed_under_its_new_id() -> Result
     assert_eq!(waiting.succeeded.status, ConditionStatus::Unknown);
     agent.wait_for_probes(false).await?;
 
+    // the next one ends before anybody could look at it
+    let failing = pod.run(&seed()?, &["100", "120"])?;
+    pod.end_container()?;
+    stage.change(&name, json!({ "containerID": failing })).await?;
+    stage
+        .until(&name, "the agent to wait for the one after it", |seen| {
+            let status = seen.probe.status.as_ref();
+            status.is_some_and(|status| status.observed_generation == Some(2))
+                && seen.succeeded.status == ConditionStatus::Unknown
+                && seen.succeeded.message.contains("waiting for the container")
+        })
+        .await?;
+
     let next = pod.run(&seed()?, &["100", "120"])?;
     stage.change(&name, json!({ "containerID": next })).await?;
     agent.wait_for_probes(true).await?;
     let ended = stage.ended(&name).await?;
     assert_eq!(ended.succeeded.reason, "Completed");
     let status = ended.probe.status.as_ref().context("a status")?;
-    assert_eq!(status.observed_generation, Some(2));
+    assert_eq!(status.observed_generation, Some(3));
     assert!((24..40).contains(&ended.coverage()), "both containers together: {}", ended.coverage());
     assert_eq!(ended.lines("seed.c"), [13, 20, 30]);
     Ok(())
