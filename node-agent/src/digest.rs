@@ -89,6 +89,8 @@ pub(crate) struct Seen {
     pub(crate) share_of_core: f64,
     /// The present period of sampling in bytes; `None` while every allocation is followed.
     pub(crate) sample_period: Option<u64>,
+    /// Snapshots that were taken and left out of the recording that is judged meanwhile.
+    pub(crate) snapshots_left_out: usize,
 }
 
 impl Seen {
@@ -132,7 +134,7 @@ pub(crate) fn digest(recording: &Recording, seen: &Seen) -> Digest {
         attach_method: recording.header.host.attach.clone(),
         processes: processes(recording, &seen.programs),
         memory: seen.memory.shown(),
-        snapshot_count: i32::try_from(analysis.snapshot_count).unwrap_or(i32::MAX),
+        snapshot_count: i32::try_from(analysis.snapshot_count + seen.snapshots_left_out).unwrap_or(i32::MAX),
         epochs: 1,
     }
 }

@@ -4,7 +4,7 @@ use std::{
     io,
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
 };
 
@@ -19,6 +19,10 @@ use thiserror::Error;
 use tokio::{sync::watch, task::JoinHandle};
 
 use crate::spool::{Tape, TapeLoss};
+
+/// As many bytes of snapshots are held for the numbers that are told meanwhile; of more every second one is left out. The file
+/// has them all.
+const HELD: usize = 48 << 20;
 
 /// What to trace, and how.
 pub(crate) struct Job {
@@ -64,6 +68,8 @@ pub(crate) enum WatchError {
 #[derive(Debug, Default)]
 struct Shared {
     recording: Mutex<Option<Recording>>,
+    /// Snapshots that were left out of it for want of room.
+    left_out: AtomicUsize,
     progress: Mutex<Progress>,
     /// The highest rate of events so far; growth mode, which may go on without probes, counts none.
     busiest: Mutex<f64>,
@@ -102,6 +108,11 @@ impl Watching {
     /// What was recorded so far; `None` before anything was.
     pub(crate) fn recording(&self) -> Option<Recording> {
         self.shared.lock().clone()
+    }
+
+    /// Snapshots that were taken and are not in [`Watching::recording`].
+    pub(crate) fn left_out(&self) -> usize {
+        self.shared.left_out.load(Ordering::Relaxed)
     }
 
     /// What watching costs now.
@@ -143,7 +154,12 @@ impl Shared {
     fn push(&self, record: &Record) {
         let mut recording = self.lock();
         match (&mut *recording, record) {
-            (Some(recording), record) => recording.push(record.clone()),
+            (Some(recording), record) => {
+                recording.push(record.clone());
+                if matches!(record, Record::Snapshot(_)) && recording.snapshot_bytes() > HELD {
+                    self.left_out.fetch_add(recording.thin_out(), Ordering::Relaxed);
+                }
+            }
             (none, Record::Header(header)) => *none = Some(Recording::new(header.clone())),
             (None, _) => {} // the header is always first
         }

@@ -13,6 +13,7 @@ mod assemble;
 mod history;
 mod reader;
 mod skipped;
+mod thin;
 mod writer;
 
 use std::collections::BTreeMap;

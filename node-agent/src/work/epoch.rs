@@ -106,30 +106,32 @@ impl Work {
         let ended = loop {
             let stopping = noted.is_some();
             tokio::select! {
-                ended = watching.ended() => break ended,
-                _ = beats.tick() => {
-                    // a group that is gone says nothing, so it is asked while it is there
-                    seen.memory.note(container::memory(&container.folder));
-                    seen.note_cost(&watching.progress());
-                    let taken = *snapshots.borrow_and_update();
-                    if !stopping && pace.is_due(taken, Instant::now()) {
-                        pace.spoke(taken, Instant::now());
-                        if self.tell(&watching, seen, epoch).await == Written::ProbeGone {
-                            noted = Some(End::Deleted);
+                    ended = watching.ended() => break ended,
+                    _ = beats.tick() => {
+                        // a group that is gone says nothing, so it is asked while it is there
+                        seen.memory.note(container::memory(&container.folder));
+                        seen.note_cost(&watching.progress());
+            seen.snapshots_left_out = watching.left_out();
+                        let taken = *snapshots.borrow_and_update();
+                        if !stopping && pace.is_due(taken, Instant::now()) {
+                            pace.spoke(taken, Instant::now());
+                            if self.tell(&watching, seen, epoch).await == Written::ProbeGone {
+                                noted = Some(End::Deleted);
+                                watching.stop();
+                            }
+                        }
+                    }
+                    end = self.interrupted(epoch), if !stopping => {
+                        if let Some(end) = end {
+                            noted = Some(end);
                             watching.stop();
                         }
                     }
                 }
-                end = self.interrupted(epoch), if !stopping => {
-                    if let Some(end) = end {
-                        noted = Some(end);
-                        watching.stop();
-                    }
-                }
-            }
         };
         seen.memory.note(container::memory(&container.folder));
         seen.note_cost(&watching.progress());
+        seen.snapshots_left_out = watching.left_out();
         if watching.is_too_dear() && noted != Some(End::Deleted) {
             noted = Some(End::TooDear(profile::too_dear(&self.probe.spec, watching.busiest())));
         }
