@@ -12,8 +12,9 @@ use thiserror::Error;
 use super::{File, Origin, extension};
 use crate::answer::Answer;
 
-/// What a recording may need in memory: twenty times the largest that an agent has been seen to make in a day.
-const LIMITS: Limits = Limits { line_bytes: 64 << 20, recording_bytes: 512 << 20 };
+/// What a recording may need in memory: five times the largest that an agent has been seen to make in a day, and a quarter of
+/// what the operator's pod may have, as its analysis and its page come on top.
+pub(super) const LIMITS: Limits = Limits { line_bytes: 32 << 20, recording_bytes: 128 << 20 };
 
 /// Why a recording was not judged.
 #[derive(Debug, Error)]

@@ -141,6 +141,15 @@ async fn the_longest_names_make_files_that_a_directory_takes() {
 }
 
 #[test]
+fn the_largest_recording_leaves_room_in_the_pod_of_the_chart() {
+    let values = include_str!("../../../charts/leakhound/values.yaml");
+    let operator = values.split("\noperator:").nth(1).unwrap();
+    let limit = operator.split("limits: {memory: ").nth(1).unwrap().split("Mi}").next().unwrap();
+    let limit: usize = limit.parse().unwrap();
+    assert!(4 * judge::LIMITS.recording_bytes <= limit << 20, "{limit} MiB");
+}
+
+#[test]
 fn a_report_names_its_pod_whatever_the_recording_says() {
     let part = judge(origin(), &recording("f")).unwrap();
     let pod = Pod { namespace: "shop".to_owned(), name: "a".to_owned(), container: "app".to_owned() };
