@@ -169,7 +169,7 @@ fn frame(frame: &analysis::Frame) -> Frame {
 fn stack_id(frames: &[analysis::Frame]) -> String {
     let mut hash = Sha256::new();
     for frame in frames {
-        for part in [&frame.module, &frame.address] {
+        for part in [&*frame.module, &frame.address] {
             hash.update(part);
             hash.update([0]);
         }

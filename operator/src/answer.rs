@@ -106,9 +106,9 @@ fn sureness(found: &analysis::Finding, confidence: u8) -> i32 {
 
 fn frame(frame: &analysis::Frame) -> Frame {
     Frame {
-        function: frame.function.clone(),
+        function: frame.function.to_string(),
         module: frame.module.rsplit('/').next().unwrap_or_default().to_owned(),
-        file: frame.file.clone().unwrap_or_default(),
+        file: frame.file.as_deref().unwrap_or_default().to_owned(),
         line: frame.line.and_then(|line| i32::try_from(line).ok()),
     }
 }

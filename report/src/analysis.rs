@@ -18,6 +18,7 @@ mod saturation;
 mod sawtooth;
 mod series;
 mod step;
+mod text;
 mod totals;
 mod traffic;
 mod trend;
@@ -30,6 +31,8 @@ use std::collections::BTreeMap;
 pub use analyze::{Options, analyze};
 pub(crate) use frames::{Paths, shown, visible};
 use serde::{Deserialize, Serialize};
+pub use text::Text;
+pub(crate) use text::Texts;
 
 use crate::recording::{Mode, Pod, Source};
 
@@ -306,11 +309,11 @@ pub struct Evidence {
 #[serde(rename_all = "camelCase")]
 pub struct Frame {
     /// Demangled name, or `module+0xoffset`.
-    pub function: String,
+    pub function: Text,
     /// Path of the module, empty when unknown.
-    pub module: String,
+    pub module: Text,
     /// Source file, when known.
-    pub file: Option<String>,
+    pub file: Option<Text>,
     /// Source line, when known.
     pub line: Option<u32>,
     /// Inlined into the next frame.

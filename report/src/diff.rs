@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    analysis::{self, Paths},
+    analysis::{self, Paths, Texts},
     recording::{EventKind, Mode, Recording, Source},
 };
 
@@ -151,6 +151,7 @@ type Usages = BTreeMap<Key, (Vec<analysis::Frame>, Usage)>;
 /// Every stack that ever had a byte, stacks with the same names added together, and the sum of all.
 fn usages(recording: &Recording) -> (Usages, Usage) {
     let paths = Paths::of(&recording.modules);
+    let mut texts = Texts::default();
     let mut usages = Usages::new();
     let mut total = Usage::of_nothing(recording);
     for history in recording.histories() {
@@ -159,7 +160,7 @@ fn usages(recording: &Recording) -> (Usages, Usage) {
         }
         let usage = Usage::of(&history, recording);
         total = total + usage;
-        let frames = analysis::shown(&history.stack.frames, &paths, false);
+        let frames = analysis::shown(&history.stack.frames, &paths, false, &mut texts);
         usages
             .entry(Key::of(&history.stack.frames, &paths))
             .and_modify(|(_, sum)| *sum = *sum + usage)

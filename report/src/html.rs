@@ -8,6 +8,7 @@ mod call_tree;
 mod encode;
 mod page;
 mod survival;
+mod table;
 
 use thiserror::Error;
 

@@ -12,6 +12,8 @@ pub mod origin;
 pub mod plumbing;
 pub mod pprof;
 pub mod recording;
+mod shorten;
 pub mod sniff;
 
 pub use analysis::{Options, analyze};
+pub use shorten::shorten;

@@ -151,7 +151,7 @@ pub(crate) fn is_entry_of_rust(function: &str, source: Option<&str>, callee: Opt
 pub fn own(frames: &[Frame]) -> Vec<bool> {
     let in_kernel = frames.iter().any(|frame| frame.module == "[kernel]");
     let mode = if in_kernel { Mode::Kernel } else { Mode::Heap };
-    let callees = std::iter::once(None).chain(frames.iter().map(|frame| Some(frame.function.as_str())));
+    let callees = std::iter::once(None).chain(frames.iter().map(|frame| Some(&*frame.function)));
     let is_own = |(frame, callee): (&Frame, Option<&str>)| {
         let source = frame.file.as_deref();
         !is_entry_of_rust(&frame.function, source, callee)

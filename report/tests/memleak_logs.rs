@@ -48,7 +48,7 @@ fn the_growth_of_a_user_log_is_an_alert_for_each_leak() {
     let mut alerts: Vec<(String, u64, u64)> = analysis
         .alerts
         .iter()
-        .map(|alert| (first(alert.stack_id).function, alert.from_bytes, alert.to_bytes))
+        .map(|alert| (first(alert.stack_id).function.to_string(), alert.from_bytes, alert.to_bytes))
         .collect();
     alerts.sort();
     let expected = [

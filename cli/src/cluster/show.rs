@@ -11,7 +11,7 @@ use leakhound_crds::{
 };
 use leakhound_report::{
     amount,
-    analysis::{Frame, VerdictName},
+    analysis::{Frame, Text, VerdictName},
 };
 
 use super::{access::Access, args::Show};
@@ -170,10 +170,14 @@ fn row(finding: &finding::Finding) -> [String; 6] {
 }
 
 fn frame(frame: &finding::Frame) -> Frame {
-    let known = |text: &String| (!text.is_empty()).then(|| text.clone());
-    let function = known(&frame.function).unwrap_or_else(|| frame.module.clone());
+    let known = |text: &str| (!text.is_empty()).then(|| text.into());
+    let module = frame.module.as_str().into();
+    let (function, module) = match known(&frame.function) {
+        Some(function) => (function, module),
+        None => (module, Text::default()),
+    };
     Frame {
-        module: if frame.function.is_empty() { String::new() } else { frame.module.clone() },
+        module,
         function,
         file: known(&frame.file),
         line: frame.line.and_then(|line| line.try_into().ok()),

@@ -1,6 +1,6 @@
 //! The way from a recording to an analysis, step by step.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use crate::{
     amount,
@@ -8,7 +8,7 @@ use crate::{
 };
 
 use super::{
-    Analysis, Block, Class, FORMAT, Finding, Frame, Overhead, Target, alert,
+    Analysis, Block, Class, FORMAT, Finding, Frame, Overhead, Target, Texts, alert,
     classify::{self, Decision},
     cohort::Stretches,
     confidence, draws,
@@ -41,14 +41,17 @@ pub fn analyze(recording: &Recording, options: &Options) -> Analysis {
     let totals = totals::at_end(&histories);
     let peak = peak::find(&timeline, &histories);
     let paths = Paths::of(&recording.modules);
+    let mut texts = Texts::default();
+    let mut blocks = blocks(recording);
     let mut stragglers = 0;
     let mut findings: Vec<Finding> = series
         .iter()
         .map(|series| {
             let observation = Observation::of(series, &grid, stretches.as_ref(), recording.header.mode);
             let stack = series.history.stack;
-            let frames = frames::shown(&stack.frames, &paths, options.all_frames);
-            let finding = finding(series, &observation, frames, blocks(recording, stack.id));
+            let frames = frames::shown(&stack.frames, &paths, options.all_frames, &mut texts);
+            let blocks = blocks.remove(&stack.id).unwrap_or_default();
+            let finding = finding(series, &observation, frames, blocks);
             stragglers += usize::from(finding.class == Class::Plateau && observation.leaves_some());
             finding
         })
@@ -188,18 +191,22 @@ fn suspicion(finding: &Finding) -> Suspicion {
     }
 }
 
-fn blocks(recording: &Recording, stack: u32) -> Vec<Block> {
-    let Some(end) = &recording.end else { return Vec::new() };
-    let mut blocks: Vec<&recording::Block> = end.blocks.iter().filter(|block| block.stack == stack).collect();
+/// The live blocks at the end by their stack, the oldest of each first.
+fn blocks(recording: &Recording) -> HashMap<u32, Vec<Block>> {
+    let Some(end) = &recording.end else { return HashMap::new() };
+    let mut blocks: Vec<&recording::Block> = end.blocks.iter().collect();
     blocks.sort_by_key(|block| (block.allocated_ns, block.address));
-    let block = |block: &recording::Block| Block {
-        address: format!("{:#x}", block.address),
-        size_bytes: block.size_bytes,
-        age_seconds: seconds(end.time_ns.saturating_sub(block.allocated_ns)),
-        pid: block.pid,
-        tid: block.tid,
-    };
-    blocks.into_iter().map(block).collect()
+    let mut by_stack: HashMap<u32, Vec<Block>> = HashMap::new();
+    for block in blocks {
+        by_stack.entry(block.stack).or_default().push(Block {
+            address: format!("{:#x}", block.address),
+            size_bytes: block.size_bytes,
+            age_seconds: seconds(end.time_ns.saturating_sub(block.allocated_ns)),
+            pid: block.pid,
+            tid: block.tid,
+        });
+    }
+    by_stack
 }
 
 fn target(target: &recording::Target) -> Target {

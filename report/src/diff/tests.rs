@@ -47,7 +47,7 @@ fn recording(module: &str, hours: u64, stacks: &[(&[&str], u64, u64)]) -> Record
 fn changes(diff: &Diff) -> Vec<(Change, &str, f64)> {
     let mut changes = Vec::new();
     for StackDiff { change, frames, growth_difference_bytes_per_hour, .. } in &diff.stacks {
-        changes.push((*change, frames[0].function.as_str(), *growth_difference_bytes_per_hour));
+        changes.push((*change, &*frames[0].function, *growth_difference_bytes_per_hour));
     }
     changes
 }

@@ -3,21 +3,17 @@
 //! A node is (parent, place); a place is one line of code, or one unnamed address. In 10,000 stacks of 40 frames this
 //! leaves a quarter of the frames, each two small integers.
 
-use std::{
-    borrow::Cow,
-    collections::{HashMap, hash_map::Entry},
-    hash::Hash,
-};
+use std::{borrow::Cow, collections::HashMap};
 
 use foldhash::fast::RandomState;
 
 use crate::{
     origin::{self, Origin},
     recording::{Frame, Mode, Module, Stack},
+    shorten,
 };
 
-/// Symbols longer than this are cut in the middle: no reader wants more, and a hostile one could be megabytes.
-const LONGEST_SYMBOL: usize = 4096;
+use super::table::Table;
 
 /// All stacks of a recording as one tree; node 0 is the root, and parents come before their children.
 pub(super) struct CallTree<'a> {
@@ -129,41 +125,6 @@ fn name<'a>(frame: &'a Frame, module: Option<&str>) -> Cow<'a, str> {
             Cow::Owned(format!("{}+{:#x}", shorten(file), frame.address))
         }
         (None, None) => Cow::Owned(format!("{:#x}", frame.address)),
-    }
-}
-
-/// `text`, with its middle left out and counted when it is longer than [`LONGEST_SYMBOL`].
-fn shorten(text: &str) -> Cow<'_, str> {
-    if text.len() <= LONGEST_SYMBOL {
-        return Cow::Borrowed(text);
-    }
-    let half = LONGEST_SYMBOL / 2;
-    let head = text.floor_char_boundary(half);
-    let tail = text.ceil_char_boundary(text.len() - half);
-    Cow::Owned(format!("{} [{} bytes left out] {}", &text[..head], tail - head, &text[tail..]))
-}
-
-/// Values by the order in which they were first seen.
-struct Table<T> {
-    values: Vec<T>,
-    indices: HashMap<T, usize, RandomState>,
-}
-
-impl<T> Default for Table<T> {
-    fn default() -> Self {
-        Self { values: Vec::new(), indices: HashMap::with_hasher(RandomState::default()) }
-    }
-}
-
-impl<T: Clone + Eq + Hash> Table<T> {
-    fn index(&mut self, value: T) -> usize {
-        match self.indices.entry(value) {
-            Entry::Occupied(entry) => *entry.get(),
-            Entry::Vacant(entry) => {
-                self.values.push(entry.key().clone());
-                *entry.insert(self.values.len() - 1)
-            }
-        }
     }
 }
 

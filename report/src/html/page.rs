@@ -16,6 +16,7 @@ use super::{
     call_tree::CallTree,
     encode::{Columns, Facts, index, int, scaled},
     survival,
+    table::Table,
 };
 
 /// Stacks times snapshots that one page holds: ten times what a screen can show, and still under a megabyte.
@@ -184,18 +185,9 @@ fn tree_columns(columns: &mut Columns, tree: &CallTree<'_>) {
 
 /// What is known of each stack. Returns the texts that the column `cut` names.
 fn stack_columns<'a>(columns: &mut Columns, rows: &[Row<'a>], drawn: &[usize]) -> Vec<&'a str> {
-    let mut cuts: Vec<&str> = Vec::new();
-    let cut: Vec<Option<usize>> = rows
-        .iter()
-        .map(|row| {
-            let text = row.history.stack.cut_short.as_deref()?;
-            let known = cuts.iter().position(|&known| known == text);
-            Some(known.unwrap_or_else(|| {
-                cuts.push(text);
-                cuts.len() - 1
-            }))
-        })
-        .collect();
+    let mut cuts = Table::default();
+    let cut: Vec<Option<usize>> =
+        rows.iter().map(|row| Some(cuts.index(row.history.stack.cut_short.as_deref()?))).collect();
     columns.differences("id", usize::MAX, rows.iter().map(|row| i64::from(row.history.stack.id)));
     columns.plain("cut", cut.into_iter().map(index));
     let live = rows.iter().flat_map(|row| row.history.sample(drawn, |counters| counters.live_bytes));
@@ -223,7 +215,7 @@ fn stack_columns<'a>(columns: &mut Columns, rows: &[Row<'a>], drawn: &[usize]) -
     evidence("growingShare", 1e3, |f| Some(f.evidence.growing_share));
     evidence("deceleration", 1e3, |f| f.evidence.deceleration);
     evidence("survival", 1e3, |f| f.evidence.cohort_survival);
-    cuts
+    cuts.values
 }
 
 fn time_columns(columns: &mut Columns, recording: &Recording, analysis: &Analysis, drawn: &[usize]) {

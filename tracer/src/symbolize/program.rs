@@ -5,6 +5,7 @@ use std::path::Path;
 use leakhound_report::{
     function_name::{is_mangled, readable},
     recording::Frame,
+    shorten,
 };
 
 use super::{
@@ -162,7 +163,7 @@ fn best_name(described: Option<String>, symbol: Option<&str>) -> Option<String> 
 }
 
 fn normalized(path: &str) -> String {
-    without_steps(Path::new(path)).to_string_lossy().into_owned()
+    shorten(&without_steps(Path::new(path)).to_string_lossy()).into_owned()
 }
 
 #[cfg(test)]
@@ -201,5 +202,10 @@ mod tests {
         assert_eq!(normalized("/a/b/../c/./d.c"), "/a/c/d.c");
         assert_eq!(normalized("../d.c"), "../d.c");
         assert_eq!(normalized("/../d.c"), "/../d.c");
+        let endless = normalized(&format!("/srv/{}d.c", "a/".repeat(1 << 20)));
+        assert!(
+            endless.len() < 5000 && endless.starts_with("/srv/a/") && endless.ends_with("/a/d.c"),
+            "{endless}"
+        );
     }
 }

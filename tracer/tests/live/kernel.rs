@@ -68,7 +68,7 @@ fn pipes_kept_open_are_a_leak_with_a_path() {
     assert_eq!(analysis.verdict.name, VerdictName::LeakLikely, "{:?}", analysis.verdict);
     let leaks: Vec<&Finding> = of_pipes(&analysis).filter(|finding| finding.class == Class::Leak).collect();
     assert!(!leaks.is_empty(), "{:?}", analysis.findings.iter().take(5).collect::<Vec<_>>());
-    let path: Vec<&str> = leaks[0].frames.iter().map(|frame| frame.function.as_str()).collect();
+    let path: Vec<&str> = leaks[0].frames.iter().map(|frame| &*frame.function).collect();
     assert!(path.iter().any(|name| name.ends_with("pipe2")), "{path:?}");
     assert!(path.iter().all(|name| !name.starts_with("bpf_")), "{path:?}");
     assert_eq!(analysis.findings[0].frames.last().unwrap().module, "[kernel]");

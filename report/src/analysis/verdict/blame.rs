@@ -67,7 +67,7 @@ fn name(finding: &Finding) -> String {
             (Some(file), Some(line)) => {
                 format!("{} ({}:{line})", frame.function, file.rsplit('/').next().unwrap_or(file))
             }
-            _ => frame.function.clone(),
+            _ => frame.function.to_string(),
         },
         None => "a stack without frames".to_owned(),
     }

@@ -68,12 +68,3 @@ fn frames_without_a_name_are_named_by_their_place() {
     assert_eq!(names, ["app+0x1f20", "0xffff8161", "app+0x1f28"]);
     assert!(tree.places.iter().all(|place| !place.named));
 }
-
-#[test]
-fn megabytes_of_symbol_are_cut_in_the_middle_at_whole_characters() {
-    let name = "é".repeat(1 << 20);
-    let short = shorten(&name);
-    assert!(short.len() < LONGEST_SYMBOL + 100, "{}", short.len());
-    assert!(short.contains("bytes left out"));
-    assert_eq!(shorten("short"), "short");
-}
