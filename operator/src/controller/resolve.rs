@@ -73,12 +73,20 @@ type Runs<'a> = (&'a PodView, &'a ContainerView, &'a str, &'a str);
 pub(crate) fn shortlist<'a>(wish: &Wish, candidates: &'a Candidates) -> Vec<&'a PodView> {
     let mut runs: Vec<Runs<'_>> =
         candidates.pods().iter().filter_map(|pod| running(wish, pod).ok()).collect();
-    order(wish.selection_policy, &mut runs);
-    runs.truncate(wanted(wish) + SPARE);
+    cut_short(wish, &mut runs);
     runs.into_iter().map(|(pod, ..)| pod).collect()
 }
 
-/// Decides which containers to watch.
+/// Leaves those that come first by the wish's policy; says how many others there are.
+fn cut_short(wish: &Wish, runs: &mut Vec<Runs<'_>>) -> usize {
+    order(wish.selection_policy, runs);
+    let most = wanted(wish) + SPARE;
+    let others = runs.len().saturating_sub(most);
+    runs.truncate(most);
+    others
+}
+
+/// Decides which containers to watch. Nothing is said of pods beyond the [`shortlist`]: nobody looked at their nodes.
 pub(crate) fn resolve(
     wish: &Wish,
     mode: Mode,
@@ -96,7 +104,7 @@ pub(crate) fn resolve(
             Err(refusal) => refused.push(refusal),
         }
     }
-    order(wish.selection_policy, &mut runs);
+    let others = cut_short(wish, &mut runs);
     let mut targets = Vec::new();
     for (pod, container, node, id) in runs {
         if targets.len() == wanted(wish) {
@@ -116,7 +124,7 @@ pub(crate) fn resolve(
         }
     }
     if targets.is_empty() {
-        Err(sum_up(refused))
+        Err(sum_up(refused, others))
     } else {
         Ok(Resolved { targets, candidates: pods.len(), refused })
     }
@@ -272,7 +280,7 @@ fn supported(pod: &PodView, mode: Mode, node: &str, surroundings: &Surroundings)
 }
 
 /// One refusal for all pods: the most hopeful one decides, for while one may pass it is worth waiting.
-fn sum_up(mut refused: Vec<Refusal>) -> Refusal {
+fn sum_up(mut refused: Vec<Refusal>, others: usize) -> Refusal {
     refused.sort_by_key(|refusal| (!refusal.may_pass(), refusal.reason));
     let reason = refused.first().map_or(Reason::NoPodMatches, |first| first.reason);
     let mut messages: Vec<String> = Vec::new();
@@ -286,6 +294,11 @@ fn sum_up(mut refused: Vec<Refusal>) -> Refusal {
     let mut message = messages.join("; ");
     if more > 0 {
         message = format!("{message}; and {more} more");
+    }
+    if others > 0 {
+        message = format!(
+            "{message}; {others} pods that come later by spec.target.selectionPolicy were not looked at"
+        );
     }
     Refusal { reason, message }
 }

@@ -153,6 +153,29 @@ fn others_take_the_place_of_those_that_cannot_be_watched() {
 }
 
 #[test]
+fn of_nodes_that_nobody_looked_at_nothing_is_said() {
+    let pods: Vec<PodView> = (0..9)
+        .map(|number| PodView { node: Some(format!("n{number}")), ..pod(&format!("p{number}")) })
+        .collect();
+    let candidates = Candidates::Labelled { pods };
+    let wish = Wish { max_targets: 1, ..Wish::default() };
+    let mode = ModeSupport { mode: Mode::Kernel, obstacle: Some("no tracepoint kmalloc".to_owned()) };
+    let preflight = Preflight { modes: vec![mode], ..Preflight::default() };
+    let mut around = Surroundings::default();
+    for looked_at in shortlist(&wish, &candidates) {
+        let name = looked_at.node.clone().unwrap();
+        let view =
+            NodeView { name: name.clone(), preflight: Some(preflight.clone()), ..node(AgentView::Alive) };
+        around.nodes.insert(name, view);
+    }
+    assert_eq!(around.nodes.len(), 1 + SPARE);
+    let refusal = resolve(&wish, Mode::Kernel, &candidates, &around).unwrap_err();
+    assert_eq!((refusal.reason, refusal.may_pass()), (Reason::UnsupportedKernel, false), "{refusal:?}");
+    assert!(!refusal.message.contains("left the cluster"), "{refusal:?}");
+    assert!(refusal.message.contains("3 pods that come later"), "{refusal:?}");
+}
+
+#[test]
 fn while_one_may_come_right_it_is_worth_waiting() {
     let wish = Wish { max_targets: 2, ..Wish::default() };
     let mut sandboxed = pod("a");
