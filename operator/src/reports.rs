@@ -7,7 +7,7 @@
 use std::{convert::Infallible, sync::Arc};
 
 use hyper::body::Bytes;
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use warp::{
     Filter, Reply,
     http::{HeaderValue, Response, StatusCode, header},
@@ -15,7 +15,7 @@ use warp::{
 
 use crate::storage::{ReportId, Storage};
 
-/// Reports read at a time: each is held in memory while it is sent.
+/// Reports sent at a time: each is held in memory until its last byte has been written to the connection.
 const READERS: usize = 8;
 
 const HEADERS: [(&str, &str); 7] = [
@@ -35,19 +35,37 @@ const HEADERS: [(&str, &str); 7] = [
 pub(crate) fn routes(
     storage: Storage,
 ) -> impl Filter<Extract = impl Reply, Error = Infallible> + Clone + Send + Sync + 'static {
-    let slots = Arc::new(Semaphore::new(READERS));
+    routes_for(storage, Arc::new(Semaphore::new(READERS)))
+}
+
+fn routes_for(
+    storage: Storage,
+    slots: Arc<Semaphore>,
+) -> impl Filter<Extract = impl Reply, Error = Infallible> + Clone + Send + Sync + 'static {
     let read = warp::get().or(warp::head()).unify().and(warp::path!("r" / String / String)).then(
         move |id: String, file: String| {
             let (storage, slots) = (storage.clone(), Arc::clone(&slots));
-            async move { answer(&storage, &slots, &id, &file).await }
+            async move { answer(&storage, slots, &id, &file).await }
         },
     );
     read.recover(async |_| Ok::<_, Infallible>(nothing()))
 }
 
-async fn answer(storage: &Storage, slots: &Semaphore, id: &str, file: &str) -> warp::reply::Response {
+/// A report and its place among those that are held in memory.
+struct Held {
+    content: Bytes,
+    _slot: OwnedSemaphorePermit,
+}
+
+impl AsRef<[u8]> for Held {
+    fn as_ref(&self) -> &[u8] {
+        &self.content
+    }
+}
+
+async fn answer(storage: &Storage, slots: Arc<Semaphore>, id: &str, file: &str) -> warp::reply::Response {
     let Some(id) = ReportId::parse(id).filter(|_| is_plain(file)) else { return nothing() };
-    let _slot = slots.acquire().await;
+    let Ok(slot) = slots.acquire_owned().await else { return unavailable() };
     let read = async {
         match storage.report(&id, file).await? {
             Some(found) => Ok(Some(found.bytes().await?)),
@@ -55,11 +73,12 @@ async fn answer(storage: &Storage, slots: &Semaphore, id: &str, file: &str) -> w
         }
     };
     match read.await {
-        Ok(Some(content)) => found(file, content),
+        // The place is free when the last reference to the content is gone: it was sent, or the connection has ended.
+        Ok(Some(content)) => found(file, Bytes::from_owner(Held { content, _slot: slot })),
         Ok(None) => nothing(),
         Err(error) => {
             tracing::warn!(%error, "a report could not be read");
-            plain(StatusCode::SERVICE_UNAVAILABLE, "the report store does not answer: try again later\n")
+            unavailable()
         }
     }
 }
@@ -92,6 +111,10 @@ fn nothing() -> warp::reply::Response {
     )
 }
 
+fn unavailable() -> warp::reply::Response {
+    plain(StatusCode::SERVICE_UNAVAILABLE, "the report store does not answer: try again later\n")
+}
+
 fn plain(status: StatusCode, text: &'static str) -> warp::reply::Response {
     let mut response = Response::new(Bytes::from_static(text.as_bytes()).into());
     *response.status_mut() = status;
@@ -109,7 +132,17 @@ fn with_headers(response: &mut warp::reply::Response, kind: &'static str) {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
+    use tokio::{
+        io::{AsyncReadExt, AsyncWriteExt},
+        net::{TcpListener, TcpStream},
+        time::{sleep, timeout},
+    };
+    use tokio_util::sync::CancellationToken;
+
     use super::*;
+    use crate::serve::serve;
 
     #[tokio::test]
     async fn only_whole_addresses_give_a_report_and_all_others_the_same_answer() {
@@ -146,5 +179,46 @@ mod tests {
             assert_eq!(answer.headers(), unknown.headers(), "{path}");
         }
         assert_eq!(ask("POST", &format!("/r/{id}/shop-cart.html")).await.status(), 404);
+    }
+
+    #[tokio::test]
+    async fn a_report_takes_its_place_until_it_was_sent_or_the_peer_is_gone() {
+        let directory = tempfile::tempdir().unwrap();
+        let storage = Storage::open(&format!("file://{}", directory.path().display())).unwrap();
+        let id = storage.report_id("u").await.unwrap();
+        // more than the kernel's buffers take
+        storage.put_report(&id, "large.html", Bytes::from(vec![b'x'; 32 << 20])).await.unwrap();
+        let slots = Arc::new(Semaphore::new(1));
+        let free = async |free: usize| {
+            let patience = async {
+                while slots.available_permits() != free {
+                    sleep(Duration::from_millis(10)).await;
+                }
+            };
+            timeout(Duration::from_secs(30), patience).await.unwrap();
+        };
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let routes = routes_for(storage, Arc::clone(&slots));
+        let serving = tokio::spawn(serve(listener, None, routes, CancellationToken::new()));
+        let ask = async |file: &str| {
+            let mut peer = TcpStream::connect(address).await.unwrap();
+            let head = format!("GET /r/{id}/{file} HTTP/1.1\r\nHost: reports\r\nConnection: close\r\n\r\n");
+            peer.write_all(head.as_bytes()).await.unwrap();
+            peer
+        };
+        let mut deaf = ask("large.html").await;
+        deaf.read_u8().await.unwrap();
+        sleep(Duration::from_millis(300)).await;
+        assert_eq!(slots.available_permits(), 0, "it is still in memory");
+        drop(deaf);
+        free(1).await;
+        let mut page = Vec::new();
+        ask("large.html").await.read_to_end(&mut page).await.unwrap();
+        assert!(page.len() > 32 << 20);
+        free(1).await;
+        assert_eq!(ask("other.html").await.read_u8().await.unwrap(), b'H');
+        free(1).await;
+        serving.abort();
     }
 }

@@ -1,7 +1,9 @@
 //! A warp filter on a socket, with or without TLS: warp has none of its own, and its server sets no limits.
 //!
-//! Guarantees: a peer that is slow with its handshake or its request's head is dropped; so many connections and no more are
-//! open at a time; once `stop` is done nobody new is let in and open requests get [`GRACE`].
+//! Guarantees: a peer that is slow with its handshake or its request's head, or that reads nothing of its answer, is dropped; so
+//! many connections and no more are open at a time; once `stop` is done nobody new is let in and open requests get [`GRACE`].
+
+mod stalled;
 
 use std::{convert::Infallible, sync::Arc, time::Duration};
 
@@ -22,8 +24,12 @@ use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use warp::{Filter, Reply};
 
+use stalled::UntilStalled;
+
 /// How long a peer may take for the TLS handshake, and then for the head of its request.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long a peer may read nothing of its answer.
+const STALLED: Duration = Duration::from_secs(30);
 /// How long open requests may take once the end has come.
 const GRACE: Duration = Duration::from_secs(10);
 /// Connections at a time: agents upload one recording each, and people read one report each.
@@ -63,7 +69,7 @@ pub(crate) async fn serve<F>(
             let connection = http1::Builder::new()
                 .timer(TokioTimer::new())
                 .header_read_timeout(HEAD_TIMEOUT)
-                .serve_connection(TokioIo::new(stream), service);
+                .serve_connection(TokioIo::new(UntilStalled::new(stream, STALLED)), service);
             if let Err(error) = watcher.watch(connection).await {
                 tracing::debug!(%error, "connection ended early");
             }
