@@ -18,6 +18,8 @@ use crate::settings::Settings;
 
 const LEASE: &str = "leakhound-operator";
 const RETRY: Duration = Duration::from_secs(3);
+/// How long giving the Lease back may take at the end: a kubelet does not wait for ever.
+const GIVE_BACK: Duration = Duration::from_secs(10);
 
 /// Takes part in the election until `stop`, and gives the Lease back then. The value says whether we lead.
 pub(crate) fn take_part(
@@ -30,10 +32,8 @@ pub(crate) fn take_part(
     let duration = settings.lease_duration.max(Duration::from_secs(3));
     let task = tokio::spawn(async move {
         while !stop.is_cancelled() {
-            tokio::select! {
-                () = hold(&client, &namespace, &identity, duration, &sender, &stop) => {}
-                () = stop.cancelled() => {}
-            }
+            // Not in a select: what listens to `stop` in there has to give the Lease back before it ends.
+            hold(&client, &namespace, &identity, duration, &sender, &stop).await;
             sender.send_replace(false);
             tokio::select! { () = sleep(RETRY) => {}, () = stop.cancelled() => {} }
         }
@@ -53,9 +53,12 @@ async fn hold(
     let params = LeaseParams::new(identity, duration.as_secs(), (duration.as_secs() / 3).max(1));
     let builder =
         LeaseManagerBuilder::new(client.clone(), LEASE).with_namespace(namespace).with_parameters(params);
-    let manager = match builder.build().await {
-        Ok(manager) => manager,
-        Err(error) => return tracing::warn!(%error, "cannot take part in leader election"),
+    let manager = tokio::select! {
+        built = builder.build() => match built {
+            Ok(manager) => manager,
+            Err(error) => return tracing::warn!(%error, "cannot take part in leader election"),
+        },
+        () = stop.cancelled() => return,
     };
     let (mut claims, task) = manager.watch().await;
     let leases: Api<Lease> = Api::namespaced(client.clone(), namespace);
@@ -69,7 +72,11 @@ async fn hold(
             () = stop.cancelled() => break,
         }
         let asked = Instant::now();
-        if let Ok(Ok(lease)) = timeout(duration / 6, leases.get(LEASE)).await {
+        let answer = tokio::select! {
+            answer = timeout(duration / 6, leases.get(LEASE)) => answer,
+            () = stop.cancelled() => break,
+        };
+        if let Ok(Ok(lease)) = answer {
             confirmed = is_held(&lease, identity).then_some(asked);
         }
         let leads = *claims.borrow_and_update() && confirmed.is_some_and(|at| at.elapsed() < duration);
@@ -79,7 +86,7 @@ async fn hold(
     }
     sender.send_replace(false);
     drop(claims); // the library gives the Lease back when nobody listens any more
-    match timeout(duration, task).await {
+    match timeout(duration.min(GIVE_BACK), task).await {
         Ok(Ok(Ok(_))) => {}
         Ok(Ok(Err(error))) => tracing::warn!(%error, "the leader's Lease was not given back"),
         Ok(Err(_)) | Err(_) => tracing::warn!("the leader's Lease was not given back in time"),

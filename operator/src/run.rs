@@ -59,13 +59,16 @@ pub(crate) async fn run(settings: Settings) -> anyhow::Result<()> {
     tasks.spawn(serve(admin_listener, None, admin::routes(health.clone(), metrics.clone()), closing.clone()));
 
     let realm = Realm { client: client.clone(), settings: Arc::clone(&settings), storage, metrics, health };
-    let (leads, election) = leadership::take_part(client.clone(), &settings, stop.clone());
+    // The Lease is given back when the last reconcile has ended, for then another one leads.
+    let retire = CancellationToken::new();
+    let (leads, election) = leadership::take_part(client.clone(), &settings, retire.clone());
     let certificates = keep_certificate(&realm, &certificate, leads.clone());
     let reign = reign(&realm, &leading, leads, &stop);
     tokio::select! {
         () = certificates => {}
         () = reign => {}
     }
+    retire.cancel();
     election.await.context("leader election broke off")?;
     closing.cancel();
     tasks.close();

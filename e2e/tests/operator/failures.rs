@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 use crate::{
     actors::container_id,
-    rig::{PATIENCE, Rig, condition, holds, state},
+    rig::{PATIENCE, Rig, SYSTEM, condition, holds, state},
     samples,
 };
 
@@ -111,9 +111,18 @@ async fn of_two_operators_one_leads_and_the_other_takes_over() {
     // Asked to end, it gives the Lease back: the other one need not wait until it runs out.
     let status = rig.operator.process.terminate(Duration::from_secs(20)).unwrap();
     assert!(status.success(), "{status}");
+    assert_ne!(holder(&rig).await, "operator-b", "its last write was to the Lease");
     rig.operator = leader;
     rig.operator.ready().await.unwrap();
     assert!(rig.operator.process.terminate(Duration::from_secs(20)).unwrap().success());
+    assert_eq!(holder(&rig).await, "");
+}
+
+/// Who holds the leader's Lease.
+async fn holder(rig: &Rig) -> String {
+    let leases: Api<k8s_openapi::api::coordination::v1::Lease> = Api::namespaced(rig.client.clone(), SYSTEM);
+    let lease = leases.get("leakhound-operator").await.unwrap();
+    lease.spec.and_then(|spec| spec.holder_identity).unwrap_or_default()
 }
 
 #[tokio::test(flavor = "multi_thread")]
