@@ -9,7 +9,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     admin,
-    authority::{self, AuthorityError},
+    authority::{self, AuthorityError, Pair},
     definitions,
     health::{Health, Part},
     lead::{Realm, lead},
@@ -157,15 +157,7 @@ async fn keep_certificate(realm: &Realm, served: &ServedCertificate, mut leads: 
             authority::load_leaf(&realm.client, &realm.settings.namespace).await
         };
         match step.await {
-            Ok(Some(leaf)) if current.as_ref() == Some(&leaf) => {}
-            Ok(Some(leaf)) => match served.replace(&leaf) {
-                Ok(()) => {
-                    tracing::info!("serving a new certificate");
-                    realm.health.well(Part::Certificate);
-                    current = Some(leaf);
-                }
-                Err(error) => realm.health.ill(Part::Certificate, error.to_string()),
-            },
+            Ok(Some(leaf)) => take_leaf(&realm.health, served, &mut current, leaf),
             Ok(None) if !served.is_there() => {
                 realm.health.ill(Part::Certificate, "the leader has made none yet");
             }
@@ -183,12 +175,29 @@ async fn keep_certificate(realm: &Realm, served: &ServedCertificate, mut leads: 
     }
 }
 
-fn report(realm: &Realm, served: &ServedCertificate, error: &AuthorityError) {
-    let cause = std::error::Error::source(error).map(ToString::to_string).unwrap_or_default();
-    tracing::warn!(%error, cause, "certificates");
-    if !served.is_there() {
-        realm.health.ill(Part::Certificate, format!("{error}: {cause}"));
+/// Serves a certificate unless it is being served already; one that was broken in between is well then, too.
+fn take_leaf(health: &Health, served: &ServedCertificate, current: &mut Option<Pair>, leaf: Pair) {
+    if current.as_ref() != Some(&leaf) {
+        if let Err(error) = served.replace(&leaf) {
+            tracing::warn!(error = with_cause(&error), "certificates");
+            return health.ill(Part::Certificate, error.to_string());
+        }
+        tracing::info!("serving a new certificate");
+        *current = Some(leaf);
     }
+    health.well(Part::Certificate);
+}
+
+fn report(realm: &Realm, served: &ServedCertificate, error: &AuthorityError) {
+    let error = with_cause(error);
+    tracing::warn!(error, "certificates");
+    if !served.is_there() {
+        realm.health.ill(Part::Certificate, error);
+    }
+}
+
+fn with_cause(error: &dyn std::error::Error) -> String {
+    error.source().map_or_else(|| error.to_string(), |cause| format!("{error}: {cause}"))
 }
 
 fn stop_on_signal() -> anyhow::Result<CancellationToken> {
@@ -205,4 +214,24 @@ fn stop_on_signal() -> anyhow::Result<CancellationToken> {
         std::process::exit(130);
     });
     Ok(stop)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_certificate_that_was_broken_and_restored_is_well_again() {
+        let (health, served, mut current) = (Health::default(), ServedCertificate::default(), None);
+        let is_ill = |health: &Health| health.problems().contains("Certificate");
+        let made = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
+        let good = Pair { certificate: made.cert.pem(), key: made.signing_key.serialize_pem(), valid: None };
+        let broken = Pair { key: "broken".to_owned(), ..good.clone() };
+        take_leaf(&health, &served, &mut current, good.clone());
+        assert!(!is_ill(&health));
+        take_leaf(&health, &served, &mut current, broken);
+        assert!(is_ill(&health) && served.is_there());
+        take_leaf(&health, &served, &mut current, good);
+        assert!(!is_ill(&health), "{}", health.problems());
+    }
 }
