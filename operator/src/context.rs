@@ -2,13 +2,13 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
-    fmt::Debug,
     sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
 
 use futures::FutureExt;
 use jiff::Timestamp;
+use k8s_openapi::api::core::v1::Namespace;
 use kube::{
     Api, Client, Resource, ResourceExt,
     core::{NamespaceResourceScope, PartialObjectMeta},
@@ -18,7 +18,6 @@ use kube::{
     },
 };
 use leakhound_crds::{LeakInvestigation, LeakProbe};
-use serde::de::DeserializeOwned;
 use tokio::sync::{Semaphore, mpsc};
 
 use crate::{
@@ -68,15 +67,12 @@ impl Context {
         Api::namespaced(self.client.clone(), namespace)
     }
 
-    /// Name, labels and the like of a cluster-wide object.
-    pub(crate) async fn get_metadata<K>(
+    /// Name, labels and the like of a namespace.
+    pub(crate) async fn namespace(
         &self,
         name: &str,
-    ) -> Result<Option<PartialObjectMeta<K>>, ReconcileError>
-    where
-        K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned,
-    {
-        let api: Api<K> = Api::all(self.client.clone());
+    ) -> Result<Option<PartialObjectMeta<Namespace>>, ReconcileError> {
+        let api: Api<Namespace> = Api::all(self.client.clone());
         api.get_metadata_opt(name).await.map_err(|source| ReconcileError::api("get a namespace", source))
     }
 

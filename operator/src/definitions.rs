@@ -23,16 +23,28 @@ pub(crate) enum DefinitionsError {
         "the CustomResourceDefinition of {kind} does not know {field}: it is older than this operator; apply those of this version"
     )]
     Old { kind: String, field: String },
+    /// Nobody can say.
+    #[error("cannot ask the API server for the CustomResourceDefinitions")]
+    Unanswered(#[source] Box<kube::Error>),
     /// The question could not be asked.
     #[error("cannot build the request")]
     Request(#[from] hyper::http::Error),
 }
 
+impl DefinitionsError {
+    /// Why the server gave no document: it has none, or something is between us.
+    fn of(source: kube::Error) -> Self {
+        match &source {
+            kube::Error::Api(status) if status.code == 404 => Self::Missing(Box::new(source)),
+            _ => Self::Unanswered(Box::new(source)),
+        }
+    }
+}
+
 /// Compares the cluster's definitions with ours.
 pub(crate) async fn check(client: &Client) -> Result<(), DefinitionsError> {
     let request = hyper::http::Request::get(DOCUMENT).body(Vec::new())?;
-    let document: Value =
-        client.request(request).await.map_err(|source| DefinitionsError::Missing(Box::new(source)))?;
+    let document: Value = client.request(request).await.map_err(DefinitionsError::of)?;
     leakhound_crds::definition::definitions().iter().try_for_each(|ours| compare(ours, &document))
 }
 
@@ -68,6 +80,7 @@ fn missing(ours: &JSONSchemaProps, theirs: &Value, path: String) -> Option<Strin
 
 #[cfg(test)]
 mod tests {
+    use kube::core::Status;
     use serde_json::json;
 
     use super::*;
@@ -98,5 +111,17 @@ mod tests {
         let problem = verdict(&document).unwrap_err();
         assert!(problem.contains("LeakInvestigation does not know status.targets.epochs"), "{problem}");
         assert!(verdict(&json!({})).is_err());
+    }
+
+    #[test]
+    fn only_what_the_server_does_not_know_is_not_installed() {
+        let said = |code| {
+            let status = Status { code, ..Status::default() };
+            DefinitionsError::of(kube::Error::Api(Box::new(status))).to_string()
+        };
+        assert!(said(404).contains("are not installed"), "{}", said(404));
+        for code in [401, 403, 429, 500, 503] {
+            assert!(said(code).starts_with("cannot ask the API server"), "{code}: {}", said(code));
+        }
     }
 }

@@ -126,9 +126,9 @@ async fn prepare(realm: &Realm) {
         match realm.storage.check().await {
             Ok(()) => realm.health.well(Part::Store),
             Err(error) => {
-                let cause = std::error::Error::source(&error).map(ToString::to_string).unwrap_or_default();
-                tracing::error!(%error, cause, "the report store cannot be used");
-                realm.health.ill(Part::Store, format!("{error}: {cause}"));
+                let error = with_cause(&error);
+                tracing::error!(error, "the report store cannot be used");
+                realm.health.ill(Part::Store, error);
                 sleep(RETRY).await;
                 continue;
             }
@@ -136,8 +136,9 @@ async fn prepare(realm: &Realm) {
         match definitions::check(&realm.client).await {
             Ok(()) => return realm.health.well(Part::Definitions),
             Err(error) => {
-                tracing::error!(%error, "the definitions cannot be used");
-                realm.health.ill(Part::Definitions, error.to_string());
+                let error = with_cause(&error);
+                tracing::error!(error, "the definitions cannot be used");
+                realm.health.ill(Part::Definitions, error);
                 sleep(RETRY).await;
             }
         }

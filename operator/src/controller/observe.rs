@@ -14,7 +14,7 @@ use std::{
 };
 
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::{Namespace, Pod};
+use k8s_openapi::api::core::v1::Pod;
 use kube::{Api, Resource, ResourceExt};
 use leakhound_crds::{LeakInvestigation, names};
 use serde::de::DeserializeOwned;
@@ -142,7 +142,7 @@ async fn stored(context: &Context, investigation: &LeakInvestigation) -> Result<
 
 /// The policy refuses investigations in a namespace with the label; it may have been put there since.
 async fn denied(context: &Context, namespace: &str) -> Result<Option<Refusal>> {
-    let found = context.get_metadata::<Namespace>(namespace).await?;
+    let found = context.namespace(namespace).await?;
     let is_denied = found.is_some_and(|namespace| namespace.labels().contains_key(names::DENY));
     Ok(is_denied.then(|| {
         Refusal::new(
