@@ -178,11 +178,19 @@ impl Sight<'_> {
         if reason == ProbeReason::TargetGone && !self.spec.stop && self.is_unexplained(probe, condition) {
             return Stage::Ending;
         }
+        let restarted = self.successor(probe).is_some();
+        // Targets that have ended are told to stop, too, and with a successor there is nothing to go on with after a pause.
         let was_paused = reason == ProbeReason::StoppedEarly && probe.spec.desired == Desired::Stop;
-        let restarted = matches!(reason, ProbeReason::TargetGone | ProbeReason::ContainerMismatch)
-            && self.successor(probe).is_some();
+        let was_interrupted =
+            was_paused || matches!(reason, ProbeReason::TargetGone | ProbeReason::ContainerMismatch);
         match self.spec.on_container_restart {
             _ if self.spec.stop => {}
+            // A container that ended while its pod lives on restarts, now or after the kubelet's back-off.
+            OnContainerRestart::Fail
+                if was_interrupted && restarted || reason == ProbeReason::TargetGone && self.pod_lives() =>
+            {
+                return ended(EndReason::ContainerRestarted, self.explain_restart(probe));
+            }
             _ if was_paused && self.time_left() < SHORTEST_EPOCH => {
                 return ended(EndReason::Completed, condition.message.clone());
             }
@@ -192,15 +200,21 @@ impl Sight<'_> {
                     "the pod was deleted while the investigation was suspended",
                 );
             }
-            _ if was_paused => return self.without_probe(),
-            OnContainerRestart::Follow if restarted && self.time_left() >= SHORTEST_EPOCH => {
-                return self.without_probe();
+            OnContainerRestart::Finish if was_paused && restarted => {
+                return ended(
+                    EndReason::TargetGone,
+                    format!(
+                        "container {} restarted while no probe was on, and spec.onContainerRestart is Finish; what was \
+                         seen until then is the result",
+                        self.container
+                    ),
+                );
             }
-            // A container that ended while its pod lives on restarts, now or after the kubelet's back-off.
-            OnContainerRestart::Fail
-                if restarted || reason == ProbeReason::TargetGone && self.pod_lives() =>
+            _ if was_paused => return self.without_probe(),
+            OnContainerRestart::Follow
+                if was_interrupted && restarted && self.time_left() >= SHORTEST_EPOCH =>
             {
-                return ended(EndReason::ContainerRestarted, self.explain_restart(probe));
+                return self.without_probe();
             }
             _ => {}
         }

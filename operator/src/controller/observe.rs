@@ -16,7 +16,7 @@ use std::{
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Pod;
 use kube::{Api, Resource, ResourceExt};
-use leakhound_crds::{LeakInvestigation, names};
+use leakhound_crds::{LeakInvestigation, investigation::wishes::OnContainerRestart, names};
 use serde::de::DeserializeOwned;
 
 use super::{
@@ -96,9 +96,7 @@ async fn look_at_chosen(context: &Context, observed: &mut Observed) -> Result<()
         .chosen()
         .iter()
         .filter(|watched| match observed.track((*watched).clone()).stage {
-            Stage::Ended(end) => {
-                end.reason == EndReason::TargetGone || end.reason == EndReason::ContainerMismatch
-            }
+            Stage::Ended(end) => depends_on_pod(end.reason, observed),
             _ => true,
         })
         .cloned()
@@ -129,6 +127,15 @@ async fn look_at_chosen(context: &Context, observed: &mut Observed) -> Result<()
         observed.stored = Some(stored(context, &observed.investigation).await?);
     }
     Ok(())
+}
+
+/// Whether it takes a look at the pod to say how a target really ended.
+fn depends_on_pod(end: EndReason, observed: &Observed) -> bool {
+    match end {
+        EndReason::TargetGone | EndReason::ContainerMismatch => true,
+        EndReason::Completed => observed.investigation.spec.on_container_restart == OnContainerRestart::Fail,
+        _ => false,
+    }
 }
 
 async fn stored(context: &Context, investigation: &LeakInvestigation) -> Result<Stored> {

@@ -135,6 +135,26 @@ fn a_restart_is_followed_finished_or_a_failure() {
 }
 
 #[test]
+fn a_stop_after_a_restart_is_no_pause() {
+    let mut scene = Scene::of(vec![told_to_stop(says(first(), StoppedEarly, 60, now()))]);
+    scene.investigation.spec.on_container_restart = OnContainerRestart::Fail;
+    assert_eq!(scene.stage(), Stage::Waiting, "the same container: a pause");
+    scene.pod = PodNow::Unknown;
+    assert_eq!(scene.stage(), Stage::Waiting, "somebody has to look first");
+    scene.pod = restarted();
+    assert_eq!(scene.end(), EndReason::ContainerRestarted, "it ended so, and was told to stop then");
+    scene.investigation.spec.suspend = true;
+    assert_eq!(scene.end(), EndReason::ContainerRestarted, "while it was suspended");
+    scene.investigation.spec.on_container_restart = OnContainerRestart::Finish;
+    assert_eq!(scene.end(), EndReason::TargetGone);
+    scene.investigation.spec.on_container_restart = OnContainerRestart::Follow;
+    assert_eq!(scene.stage(), Stage::Suspended, "the next stretch follows it");
+    scene.probes = vec![told_to_stop(says(first(), StoppedEarly, 590, now()))];
+    scene.investigation.spec.on_container_restart = OnContainerRestart::Fail;
+    assert_eq!(scene.end(), EndReason::ContainerRestarted, "however little is left");
+}
+
+#[test]
 fn the_kubelet_is_given_time_to_say_how_a_container_ended() {
     let mut scene = Scene::of(vec![says(first(), TargetGone, 60, now())]);
     scene.now = after(10);
