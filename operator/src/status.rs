@@ -23,7 +23,8 @@ use crate::{
     stage::Stage,
 };
 
-pub(crate) use outcome::{Outcome, outcome, starting_deadline};
+pub(crate) use outcome::starting_deadline;
+use outcome::{Outcome, outcome};
 
 /// Longest function name in the columns of `kubectl get`, in characters.
 const TOP_FRAME: usize = 64;

@@ -12,6 +12,7 @@ mod busy;
 mod definitions;
 mod failures;
 mod handover;
+mod late;
 mod rig;
 mod samples;
 mod scale;

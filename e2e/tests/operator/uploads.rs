@@ -3,7 +3,7 @@
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use kube::ResourceExt;
-use leakhound_crds::{LeakInvestigation, LeakProbe, condition::REPORT_READY, probe::ProbeReason};
+use leakhound_crds::{LeakInvestigation, LeakProbe, probe::ProbeReason};
 use leakhound_e2e::{apiserver::Binding, wait::until};
 use rustls::{
     ClientConfig, RootCertStore,
@@ -14,7 +14,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::{
     actors::{answer, sha256},
-    rig::{PATIENCE, Rig, SYSTEM, condition, holds},
+    rig::{PATIENCE, Rig, SYSTEM},
     samples,
 };
 
@@ -167,34 +167,6 @@ async fn half_a_recording_is_none_and_the_slow_are_cut_off() {
     let read = tokio::time::timeout(Duration::from_secs(60), mute.read_to_string(&mut text)).await;
     assert!(read.is_ok(), "who does not finish a head is dropped");
     assert_eq!(rig.upload(&probe.uid().unwrap(), &token, recording).await.0, 201);
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn without_an_upload_the_digest_stands_and_a_late_one_completes_it() {
-    let Some(rig) = Rig::start(&[]).await else { return };
-    let (namespace, _, probe) = running(&rig, "late", "late-a").await;
-    let digest = samples::digest("open_session", 2 << 20).to_string();
-    let failed = json!({ "type": "RecordingUploaded", "status": "False", "reason": "Unreachable", "message": "no way",
-        "lastTransitionTime": "2026-01-01T00:00:00Z" });
-    let mut conditions = json!([{ "type": "Succeeded", "status": "True", "reason": "Completed",
-        "message": "all of the time was watched", "lastTransitionTime": k8s_openapi::jiff::Timestamp::now() }]);
-    conditions.as_array_mut().unwrap().push(failed);
-    rig.says(&probe, ProbeReason::Completed, 60, &json!({ "digest": digest, "conditions": conditions }))
-        .await;
-    let status = rig.until_reason(&namespace, "cart", "Completed").await;
-    let ready = condition(&status, REPORT_READY);
-    assert_eq!(ready.reason, "SummaryOnly");
-    assert!(ready.message.contains("cart-1"), "{}", ready.message);
-    assert_eq!(status.findings[0].frames[0].function, "open_session");
-    let completion = status.completion_time.clone();
-
-    let token = rig.upload_token("late-a").await;
-    let recording = samples::recording("open_session");
-    assert_eq!(rig.upload(&probe.uid().unwrap(), &token, recording).await.0, 201);
-    let status =
-        rig.until(&namespace, "cart", "the report is there", |status| holds(status, REPORT_READY)).await;
-    assert_eq!(status.completion_time, completion);
-    assert_eq!(reqwest::get(status.reports[0].url.clone().unwrap()).await.unwrap().status(), 200);
 }
 
 #[tokio::test(flavor = "multi_thread")]

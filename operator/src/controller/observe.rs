@@ -22,7 +22,7 @@ use serde::de::DeserializeOwned;
 use super::{
     ReconcileError,
     observed::{Observed, Stored},
-    plan::awaits_report,
+    plan::{awaits_recordings, has_expired},
     resolve::{Surroundings, resolve, shortlist},
 };
 use crate::{
@@ -53,7 +53,7 @@ pub(crate) async fn observe(context: &Context, investigation: Arc<LeakInvestigat
     };
     let spec = &observed.investigation.spec;
     if observed.is_over() {
-        if !observed.probes.is_empty() && awaits_report(observed.investigation.status.as_ref()) {
+        if awaits_recordings(&observed) {
             observed.stored = Some(stored(context, &observed.investigation).await?);
         }
     } else if !observed.probes.is_empty() {
@@ -113,9 +113,9 @@ async fn look_at_chosen(context: &Context, observed: &mut Observed) -> Result<()
     let mut entries: BTreeSet<Entry> = BTreeSet::new();
     let mut all_ended = true;
     for watched in observed.chosen() {
-        let stage = observed.track(watched.clone()).stage;
-        all_ended &= matches!(stage, Stage::Ended(_));
-        if stage == Stage::Waiting {
+        let target = observed.track(watched.clone());
+        all_ended &= matches!(target.stage, Stage::Ended(_)) || has_expired(observed, &target);
+        if target.stage == Stage::Waiting {
             entries.extend(waiting::entry_of(&observed.investigation, watched));
         }
     }

@@ -4,8 +4,8 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use jiff::Timestamp;
 use leakhound_crds::{
-    ConditionStatus, Digest, LeakInvestigation, LeakProbe, condition, condition::SUCCEEDED,
-    investigation::status::WatchedTarget,
+    ConditionStatus, Digest, LeakInvestigation, LeakInvestigationStatus, LeakProbe, condition,
+    condition::SUCCEEDED, investigation::status::WatchedTarget,
 };
 
 use super::resolve::{Candidates, Surroundings};
@@ -124,9 +124,11 @@ impl Observed {
 
 /// Whether the API says that an investigation is over.
 pub(crate) fn is_over(investigation: &LeakInvestigation) -> bool {
-    investigation
-        .status
-        .as_ref()
-        .and_then(|status| condition::find(&status.conditions, SUCCEEDED))
-        .is_some_and(|succeeded| succeeded.status != ConditionStatus::Unknown)
+    investigation.status.as_ref().is_some_and(says_over)
+}
+
+/// Whether a status says that its investigation is over.
+pub(crate) fn says_over(status: &LeakInvestigationStatus) -> bool {
+    let succeeded = condition::find(&status.conditions, SUCCEEDED);
+    succeeded.is_some_and(|succeeded| succeeded.status != ConditionStatus::Unknown)
 }

@@ -4,36 +4,31 @@
 //! half carried out, gives what is left to do.
 
 mod finish;
+mod timing;
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::SignedDuration;
 use leakhound_crds::{
     LeakInvestigationStatus, LeakProbe, Time,
-    condition::{self, SUCCEEDED},
     investigation::{status::WatchedTarget, wishes::OnContainerRestart},
     probe::Desired,
 };
 
 use super::{
-    observed::Observed,
+    observed::{Observed, says_over},
     resolve::{Candidates, Resolved, Target, resolve},
 };
 use crate::{
     oom,
     order::order,
     queue::Turn,
-    refusal::{Reason, Refusal},
-    stage::{End, EndReason, PodNow, Sight, Stage, end_of},
-    status::{self, Facts, Outcome, Tracked},
+    refusal::Refusal,
+    stage::{PodNow, Sight, Stage, end_of},
+    status::{self, Facts, Tracked},
 };
 
-pub(crate) use finish::{Conclude, awaits_report, basis};
-
-/// How long a target that cannot start yet is left alone before somebody looks again.
-const LOOK_AGAIN: SignedDuration = SignedDuration::from_secs(10);
-/// How often containers and agents of probes that are on are looked at.
-const WATCH: SignedDuration = SignedDuration::from_secs(5);
-/// Those that wait in the queue are woken when it is their turn; this is for wake-ups that were lost.
-const QUEUE: SignedDuration = SignedDuration::from_secs(60);
+use finish::Ending;
+pub(crate) use finish::{Conclude, Missing, awaits_recordings, basis};
+pub(crate) use timing::has_expired;
 
 /// What to do.
 #[derive(Debug, Clone, PartialEq)]
@@ -79,32 +74,33 @@ pub(crate) fn plan(observed: &Observed, report_url: &str) -> Plan {
     let next: Vec<Option<Result<Target, Refusal>>> =
         tracked.iter().map(|target| next_target(observed, &choice, target)).collect();
     let blocked = next.iter().flatten().find_map(|next| next.as_ref().err());
-    let facts = |tracked| Facts {
-        investigation: &observed.investigation,
-        targets: tracked,
-        obstacle: obstacle.or(blocked),
-        conclusion: observed.stored.as_ref().and_then(|stored| stored.conclusion.as_ref()),
-        report_url,
-        now: observed.now,
-    };
-    let deadline = status::starting_deadline(&observed.investigation, observed.now);
-    expire_waiting(&mut tracked, observed.now, deadline, blocked);
+    timing::expire_waiting(observed, &mut tracked, blocked);
     let mut actions = Vec::new();
     for (target, next) in tracked.iter().zip(&next) {
         actions.extend(note_kills(observed, target));
         actions.extend(act(observed, target, next.as_ref().and_then(|next| next.as_ref().ok())));
     }
-    let conclude = finish::conclude(observed, &tracked);
-    let hurry = conclude.is_err();
-    let up_to_date = facts(&tracked);
-    let up_to_date = match &conclude {
-        // Recordings are still coming: what was concluded before is out of date.
-        Err(_) | Ok(Some(_)) => Facts { conclusion: None, ..up_to_date },
-        Ok(None) => up_to_date,
+    let ending = finish::ending(observed, &tracked);
+    let status = status::status(&Facts {
+        investigation: &observed.investigation,
+        targets: &tracked,
+        obstacle: obstacle.or(blocked),
+        conclusion: match ending {
+            Ending::Done(conclusion) => Some(conclusion),
+            // What was concluded before is out of date.
+            Ending::Open | Ending::Awaited | Ending::Due(_) => None,
+        },
+        report_url,
+        now: observed.now,
+    });
+    let wake = match ending {
+        _ if says_over(&status) => finish::next_after_the_end(observed, Some(&Time(observed.now))),
+        Ending::Awaited => Some(timing::WATCH),
+        _ => timing::wake(observed, &tracked),
     };
-    let status = status::status(&up_to_date);
-    let wake = wake(observed, &tracked, &status::outcome(&up_to_date), deadline, hurry);
-    actions.extend(conclude.ok().flatten().map(Action::Conclude));
+    if let Ending::Due(order) = ending {
+        actions.push(Action::Conclude(order));
+    }
     Plan { status, actions, wake }
 }
 
@@ -184,33 +180,6 @@ fn next_target(
     }
 }
 
-/// What waited too long for its first probe does not start any more.
-fn expire_waiting(tracked: &mut [Tracked<'_>], now: Timestamp, deadline: Timestamp, why: Option<&Refusal>) {
-    if now < deadline {
-        return;
-    }
-    for target in tracked.iter_mut().filter(|target| target.stage == Stage::Waiting) {
-        let reason = match why {
-            Some(refusal) if refusal.reason == Reason::NoAgentOnNode => EndReason::NoAgentOnNode,
-            _ => EndReason::DeadlineExceeded,
-        };
-        let because = match (why, target.turn) {
-            (Some(refusal), _) => refusal.message.clone(),
-            (None, Some(Turn::Later { ahead, .. })) => {
-                format!("{ahead} others were ahead in the queue")
-            }
-            (None, _) => "it was not its turn yet".to_owned(),
-        };
-        target.stage = Stage::Ended(End {
-            reason,
-            message: format!(
-                "not started within spec.startingDeadlineSeconds: {because}; create another LeakInvestigation, perhaps \
-                 with a longer one"
-            ),
-        });
-    }
-}
-
 /// A kill is noted before anything follows from it: the pod tells of the last one only.
 fn note_kills(observed: &Observed, target: &Tracked<'_>) -> Vec<Action> {
     let Some(pod) = observed.pods.get(&target.watched.pod_uid) else { return Vec::new() };
@@ -269,54 +238,6 @@ fn sight<'a>(observed: &'a Observed, target: &'a Tracked<'_>, pod: &'a PodNow) -
         node: None,
         now: observed.now,
     }
-}
-
-fn wake(
-    observed: &Observed,
-    tracked: &[Tracked<'_>],
-    outcome: &Outcome,
-    deadline: Timestamp,
-    hurry: bool,
-) -> Option<SignedDuration> {
-    let spec = &observed.investigation.spec;
-    if matches!(outcome, Outcome::Over { .. }) {
-        return finish::next_after_the_end(
-            spec,
-            Some(&Time(observed.now)),
-            !observed.probes.is_empty(),
-            observed.now,
-        );
-    }
-    let until_deadline = deadline.duration_since(observed.now).max(SignedDuration::from_secs(1));
-    if hurry {
-        return Some(WATCH);
-    }
-    if tracked.is_empty() {
-        // Nothing is there to be watched: look again, ever more rarely, so that a thousand of them cost little.
-        let waited = until_waited(observed);
-        return (!spec.suspend)
-            .then(|| (waited / 4).clamp(LOOK_AGAIN / 2, LOOK_AGAIN * 3).min(until_deadline));
-    }
-    let watching = tracked.iter().any(|target| {
-        matches!(target.stage, Stage::Starting | Stage::Probing | Stage::Stopping | Stage::Ending)
-    });
-    let waiting = tracked.iter().any(|target| target.stage == Stage::Waiting);
-    let ready = tracked.iter().any(|target| target.stage == Stage::Waiting && target.turn == Some(Turn::Now));
-    [watching.then_some(WATCH), ready.then_some(LOOK_AGAIN), waiting.then_some(QUEUE.min(until_deadline))]
-        .into_iter()
-        .flatten()
-        .min()
-}
-
-fn until_waited(observed: &Observed) -> SignedDuration {
-    let created = observed.investigation.metadata.creation_timestamp.as_ref();
-    created.map_or(SignedDuration::ZERO, |created| observed.now.duration_since(created.0))
-}
-
-/// The summary condition as the API has it.
-fn succeeded_before(observed: &Observed) -> Option<leakhound_crds::Condition> {
-    let status = observed.investigation.status.as_ref()?;
-    condition::find(&status.conditions, SUCCEEDED).cloned()
 }
 
 #[cfg(test)]

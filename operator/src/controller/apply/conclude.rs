@@ -11,7 +11,7 @@ use crate::{
     controller::{
         ReconcileError,
         observed::Observed,
-        plan::{Conclude, basis},
+        plan::{Conclude, Missing, basis},
     },
     hex::hex,
     status::thresholds,
@@ -34,8 +34,7 @@ pub(super) async fn conclude(
         thresholds(investigation),
         order.recordings.len(),
     );
-    let mut problems: Vec<String> =
-        order.missing.iter().map(|pod| format!("the recording of pod {pod} did not arrive")).collect();
+    let mut problems: Vec<String> = order.missing.iter().map(Missing::explain).collect();
     let mut reports = Vec::new();
     for recording in &order.recordings {
         let origin = origin(observed, recording);

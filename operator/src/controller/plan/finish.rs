@@ -3,19 +3,21 @@
 use jiff::{SignedDuration, Timestamp};
 use leakhound_crds::{
     ConditionStatus, LeakInvestigationSpec, LeakInvestigationStatus, LeakProbe, Time,
-    condition::{self, RECORDING_UPLOADED, REPORT_READY, SUCCEEDED},
+    condition::{self, LEAK_DETECTED, RECORDING_UPLOADED, REPORT_READY},
     probe::Desired,
 };
 
-use super::{Action, Plan, succeeded_before};
+use super::{Action, Plan};
 use crate::{
     conclusion::Conclusion,
-    controller::observed::Observed,
+    controller::observed::{Observed, Stored},
     stage::{Stage, end_of},
     status::{Facts, Tracked, status},
     storage::StoredRecording,
 };
 
+/// The reason of an agent that could not upload so far and goes on trying.
+const RETRYING: &str = "Retrying";
 /// How long a recording may take from the end of its probe to us.
 const UPLOAD_TIME: SignedDuration = SignedDuration::from_secs(120);
 /// Probes of an investigation that is over stay for so long, so that a late or a repeated upload gets an answer.
@@ -26,38 +28,90 @@ const KEEP_PROBES: SignedDuration = SignedDuration::from_hours(1);
 pub(crate) struct Conclude {
     /// The recordings, in the order of their targets.
     pub(crate) recordings: Vec<StoredRecording>,
-    /// Pods whose recording never arrived.
-    pub(crate) missing: Vec<String>,
+    /// Of which pods some never arrived.
+    pub(crate) missing: Vec<Missing>,
 }
 
-/// Recordings are still on their way.
-pub(super) struct StillComing;
+/// Recordings of a pod that never arrived: there is one for each stretch of time with probes on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Missing {
+    pub(crate) pod: String,
+    /// How many of how many.
+    pub(crate) lost: usize,
+    pub(crate) of: usize,
+}
 
-/// What to analyze: nothing while probes are on, or when it has been done.
-pub(super) fn conclude(
-    observed: &Observed,
-    tracked: &[Tracked<'_>],
-) -> Result<Option<Conclude>, StillComing> {
-    let is_over = tracked.iter().all(|target| matches!(target.stage, Stage::Ended(_)));
-    let has_probes = tracked.iter().any(|target| !target.probes.is_empty());
-    let Some(stored) = observed.stored.as_ref().filter(|_| is_over && has_probes) else { return Ok(None) };
-    let (mut recordings, mut missing) = (Vec::new(), Vec::new());
-    for target in tracked {
-        let before = recordings.len();
-        for probe in &target.probes {
-            let uid = probe.metadata.uid.as_deref().unwrap_or_default();
-            match stored.recordings.iter().find(|recording| recording.probe == uid) {
-                Some(recording) => recordings.push(recording.clone()),
-                None if is_coming(probe, observed.now) => return Err(StillComing),
-                None => {}
-            }
-        }
-        if recordings.len() == before && !target.probes.is_empty() {
-            missing.push(target.watched.pod_name.clone());
+impl Missing {
+    /// As a sentence for people.
+    pub(crate) fn explain(&self) -> String {
+        let Self { pod, lost, of } = self;
+        match (lost, of) {
+            (_, 1) => format!("the recording of pod {pod} did not arrive"),
+            _ => format!("{lost} of {of} recordings of pod {pod} did not arrive"),
         }
     }
-    let is_done = stored.conclusion.as_ref().is_some_and(|done| done.basis == basis(&recordings));
-    Ok((!is_done).then_some(Conclude { recordings, missing }))
+}
+
+/// How far the end of an investigation has got.
+pub(super) enum Ending<'a> {
+    /// Not all targets have ended, or nothing was recorded.
+    Open,
+    /// Recordings are still on their way.
+    Awaited,
+    /// There is something to analyze.
+    Due(Conclude),
+    /// It has been done.
+    Done(&'a Conclusion),
+}
+
+/// How far the end has got.
+pub(super) fn ending<'a>(observed: &'a Observed, tracked: &[Tracked<'_>]) -> Ending<'a> {
+    let is_over = tracked.iter().all(|target| matches!(target.stage, Stage::Ended(_)));
+    let has_probes = tracked.iter().any(|target| !target.probes.is_empty());
+    let Some(stored) = observed.stored.as_ref().filter(|_| is_over && has_probes) else {
+        return Ending::Open;
+    };
+    let is_awaited = |probe: &LeakProbe| arrived(stored, probe).is_none() && is_coming(probe, observed.now);
+    if tracked.iter().flat_map(|target| &target.probes).any(|probe| is_awaited(probe)) {
+        return Ending::Awaited;
+    }
+    let order = gather(stored, tracked);
+    match &stored.conclusion {
+        Some(done) if done.basis == basis(&order.recordings) => Ending::Done(done),
+        _ => Ending::Due(order),
+    }
+}
+
+/// What to analyze again after the end: each recording that came late, without waiting for others. Where targets stand plays no
+/// part any more, for whatever agents say now, the investigation stays over.
+fn conclude_again(observed: &Observed, tracked: &[Tracked<'_>]) -> Option<Conclude> {
+    let stored = observed.stored.as_ref()?;
+    let order = gather(stored, tracked);
+    let known = stored.conclusion.as_ref().map_or(&[][..], |done| &done.basis);
+    // One less is no news: probes are removed one by one.
+    let is_news = basis(&order.recordings).iter().any(|recording| !known.contains(recording));
+    is_news.then_some(order)
+}
+
+/// What has arrived, and what has not.
+fn gather(stored: &Stored, tracked: &[Tracked<'_>]) -> Conclude {
+    let (mut recordings, mut missing) = (Vec::new(), Vec::new());
+    for target in tracked.iter().filter(|target| !target.probes.is_empty()) {
+        let of_target: Vec<_> = target.probes.iter().filter_map(|probe| arrived(stored, probe)).collect();
+        let is_expected = |probe: &&&LeakProbe| has_begun(probe) || arrived(stored, probe).is_some();
+        let of = target.probes.iter().filter(is_expected).count().max(1);
+        let lost = of - of_target.len();
+        if lost > 0 {
+            missing.push(Missing { pod: target.watched.pod_name.clone(), lost, of });
+        }
+        recordings.extend(of_target.into_iter().cloned());
+    }
+    Conclude { recordings, missing }
+}
+
+fn arrived<'a>(stored: &'a Stored, probe: &LeakProbe) -> Option<&'a StoredRecording> {
+    let uid = probe.metadata.uid.as_deref()?;
+    stored.recordings.iter().find(|recording| recording.probe == uid)
 }
 
 /// The names of recordings, as a conclusion keeps them.
@@ -69,14 +123,17 @@ pub(crate) fn basis(recordings: &[StoredRecording]) -> Vec<String> {
 }
 
 /// Whether a recording that is not there may still come: the agent uploads first and then says that it has finished, unless
-/// it cannot reach us.
+/// it cannot reach us. Then it says so, and goes on trying.
 fn is_coming(probe: &LeakProbe, now: Timestamp) -> bool {
     let Some((_, succeeded)) = end_of(probe) else { return false };
     let conditions = probe.status.as_ref().map_or(&[][..], |status| &status.conditions);
     let gave_up = condition::find(conditions, RECORDING_UPLOADED)
-        .is_some_and(|uploaded| uploaded.status == ConditionStatus::False);
-    let never_began = probe.status.as_ref().is_none_or(|status| status.start_time.is_none());
-    !gave_up && !never_began && now.duration_since(succeeded.last_transition_time.0) < UPLOAD_TIME
+        .is_some_and(|uploaded| uploaded.status == ConditionStatus::False && uploaded.reason != RETRYING);
+    !gave_up && has_begun(probe) && now.duration_since(succeeded.last_transition_time.0) < UPLOAD_TIME
+}
+
+fn has_begun(probe: &LeakProbe) -> bool {
+    probe.status.as_ref().is_some_and(|status| status.start_time.is_some())
 }
 
 /// What is left to do for an investigation that the API says is over.
@@ -99,22 +156,31 @@ pub(super) fn after_the_end(observed: &Observed, report_url: &str) -> Plan {
     }
     let tracked: Vec<Tracked<'_>> =
         observed.chosen().iter().map(|watched| observed.track(watched.clone())).collect();
-    let late = conclude(observed, &tracked).ok().flatten().filter(|late| !late.recordings.is_empty());
+    let late = conclude_again(observed, &tracked);
     let conclusion = observed.stored.as_ref().and_then(|stored| stored.conclusion.as_ref());
-    let status = match conclusion.filter(|conclusion| late.is_none() && is_news(conclusion, &old)) {
-        Some(conclusion) => amend(observed, &tracked, conclusion, report_url),
-        None => {
-            LeakInvestigationStatus { observed_generation: observed.investigation.metadata.generation, ..old }
-        }
-    };
+    let amended = conclusion
+        .filter(|_| late.is_none())
+        .map(|conclusion| amend(observed, &tracked, conclusion, report_url))
+        .filter(|amended| is_news(amended, &old));
+    let status = amended.unwrap_or_else(|| LeakInvestigationStatus {
+        observed_generation: observed.investigation.metadata.generation,
+        ..old
+    });
     actions.extend(late.map(Action::Conclude));
-    let wake = next_after_the_end(spec, completion.as_ref(), !observed.probes.is_empty(), observed.now);
+    let wake = next_after_the_end(observed, completion.as_ref());
     Plan { status, actions, wake }
 }
 
-/// Whether a report was made after the end of which the status knows nothing.
-fn is_news(conclusion: &Conclusion, status: &LeakInvestigationStatus) -> bool {
-    !conclusion.reports.is_empty() && status.reports.is_empty()
+/// Whether a status tells of other reports than the one before, or of other recordings that are missing.
+fn is_news(new: &LeakInvestigationStatus, old: &LeakInvestigationStatus) -> bool {
+    let hashes = |status: &LeakInvestigationStatus| -> Vec<Option<String>> {
+        status.reports.iter().map(|report| report.sha256.clone()).collect()
+    };
+    let ready = |status: &LeakInvestigationStatus| {
+        let ready = condition::find(&status.conditions, REPORT_READY);
+        ready.map(|ready| (ready.status, ready.reason.clone(), ready.message.clone()))
+    };
+    hashes(new) != hashes(old) || ready(new) != ready(old)
 }
 
 /// A recording that came late completes the result; that the investigation is over, and how, stays as it was said.
@@ -132,23 +198,23 @@ fn amend(
         report_url,
         now: observed.now,
     };
-    let mut status = status(&facts);
-    status.targets = observed.chosen().to_vec();
-    status.conditions.retain(|condition| condition.type_ != SUCCEEDED);
-    status.conditions.extend(succeeded_before(observed));
-    status
+    let new = status(&facts);
+    let mut conditions =
+        observed.investigation.status.as_ref().map_or_else(Vec::new, |old| old.conditions.clone());
+    for type_ in [REPORT_READY, LEAK_DETECTED] {
+        if let Some(says) = condition::find(&new.conditions, type_) {
+            condition::set(&mut conditions, says.clone());
+        }
+    }
+    LeakInvestigationStatus { targets: observed.chosen().to_vec(), conditions, ..new }
 }
 
 /// When to look at it again.
-pub(super) fn next_after_the_end(
-    spec: &LeakInvestigationSpec,
-    completion: Option<&Time>,
-    has_probes: bool,
-    now: Timestamp,
-) -> Option<SignedDuration> {
-    let probes = completion.filter(|_| has_probes).and_then(|at| at.0.checked_add(KEEP_PROBES).ok());
-    let next = [expiry(spec, completion), probes].into_iter().flatten().min()?;
-    Some(next.duration_since(now).max(SignedDuration::from_secs(1)))
+pub(super) fn next_after_the_end(observed: &Observed, completion: Option<&Time>) -> Option<SignedDuration> {
+    let kept = completion.filter(|_| !observed.probes.is_empty());
+    let probes = kept.and_then(|at| at.0.checked_add(KEEP_PROBES).ok());
+    let next = [expiry(&observed.investigation.spec, completion), probes].into_iter().flatten().min()?;
+    Some(next.duration_since(observed.now).max(SignedDuration::from_secs(1)))
 }
 
 fn expiry(spec: &LeakInvestigationSpec, completion: Option<&Time>) -> Option<Timestamp> {
@@ -156,9 +222,11 @@ fn expiry(spec: &LeakInvestigationSpec, completion: Option<&Time>) -> Option<Tim
     completion?.0.checked_add(ttl).ok()
 }
 
-/// Whether a late recording could still make a difference.
-pub(crate) fn awaits_report(status: Option<&LeakInvestigationStatus>) -> bool {
-    status
-        .and_then(|status| condition::find(&status.conditions, REPORT_READY))
-        .is_some_and(|ready| ready.status != ConditionStatus::True)
+/// Whether a late recording could still come: as long as its probe is kept, whatever has come so far. Only what wakes an
+/// investigation leads to a look, so those that rest cost nothing.
+pub(crate) fn awaits_recordings(observed: &Observed) -> bool {
+    let completion =
+        observed.investigation.status.as_ref().and_then(|status| status.completion_time.as_ref());
+    let since = completion.map_or(SignedDuration::MAX, |at| observed.now.duration_since(at.0));
+    !observed.probes.is_empty() && since < KEEP_PROBES
 }

@@ -2,20 +2,21 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use leakhound_crds::{
     Condition, ConditionStatus, LeakInvestigation,
-    condition::{SUSPENDED, find},
+    condition::{SUCCEEDED, SUSPENDED, find},
     probe::ProbeReason,
 };
 
 use super::*;
 use crate::{
-    conclusion::{Conclusion, StoredFile},
-    controller::{observed::Stored, resolve::Surroundings},
+    controller::resolve::Surroundings,
     fixture::{NODE, after, id, investigation, node, now, pod, probe, says, told_to_stop},
     node::{AgentView, NodeView},
     queue::Full,
-    status::Outcome,
-    storage::StoredRecording,
+    refusal::Reason,
 };
+
+mod ending;
+mod late;
 
 const URL: &str = "http://reports";
 
@@ -188,21 +189,6 @@ fn time_under_suspend_does_not_count() {
 }
 
 #[test]
-fn stop_and_suspend_take_probes_off() {
-    for change in [
-        (|investigation: &mut LeakInvestigation| investigation.spec.stop = true)
-            as fn(&mut LeakInvestigation),
-        |investigation| investigation.spec.suspend = true,
-    ] {
-        let stopping = running(|probe| says(probe, ProbeReason::Running, 20, now())).with(change);
-        let first = plan(&stopping, URL);
-        assert!(matches!(first.actions.as_slice(), [Action::Stop { .. }]), "{:?}", first.actions);
-        let told = stopping.probed(|probe| told_to_stop(says(probe, ProbeReason::Running, 20, now())));
-        assert_eq!(plan(&told, URL).actions, [], "once is enough");
-    }
-}
-
-#[test]
 fn a_resumed_investigation_watches_for_the_time_that_is_left() {
     let paused = running(|probe| told_to_stop(says(probe, ProbeReason::StoppedEarly, 400, now())));
     let suspended = paused.clone().with(|investigation| investigation.spec.suspend = true);
@@ -240,109 +226,6 @@ fn a_restarted_container_is_followed() {
     assert_eq!(plan(&finish, URL).actions, [], "the agent finishes by itself");
 }
 
-fn stored(recordings: &[(&str, &str)]) -> Stored {
-    let recordings = recordings
-        .iter()
-        .map(|(probe, sha256)| StoredRecording { probe: (*probe).to_owned(), sha256: (*sha256).to_owned() });
-    Stored { recordings: recordings.collect(), conclusion: None }
-}
-
-fn concluded(mut stored: Stored) -> Stored {
-    let file = StoredFile {
-        format: "HTML".to_owned(),
-        name: "shop-cart.html".to_owned(),
-        bytes: 3,
-        sha256: "00".to_owned(),
-    };
-    stored.conclusion = Some(Conclusion {
-        basis: basis(&stored.recordings),
-        report_id: "1f".to_owned(),
-        answers: Vec::new(),
-        reports: if stored.recordings.is_empty() { Vec::new() } else { vec![file] },
-        problems: Vec::new(),
-    });
-    stored
-}
-
-#[test]
-fn recordings_are_waited_for_analyzed_and_told() {
-    let ended = || running(|probe| says(probe, ProbeReason::Completed, 600, after(600)));
-    let waiting = Observed { stored: Some(stored(&[])), now: after(650), ..ended() };
-    let first = plan(&waiting, URL);
-    assert_eq!((reason(&first).as_str(), first.actions.len()), ("Unknown Running", 0), "it may still come");
-
-    let arrived = Observed { stored: Some(stored(&[("probe-cart-1", "aa"), ("other", "bb")])), ..waiting };
-    let second = plan(&arrived, URL);
-    let [Action::Conclude(order)] = second.actions.as_slice() else { panic!("{:?}", second.actions) };
-    assert_eq!((order.recordings.len(), order.missing.len()), (1, 0));
-    assert_eq!(reason(&second), "Unknown Running");
-
-    let done = Observed { stored: Some(concluded(stored(&[("probe-cart-1", "aa")]))), ..arrived };
-    let third = plan(&done, URL);
-    assert_eq!((reason(&third).as_str(), third.actions.len()), ("True Completed", 0));
-    assert_eq!(third.status.reports[0].url.as_deref(), Some("http://reports/r/1f/shop-cart.html"));
-    let over = plan(&done.after(&third), URL);
-    assert_eq!((over.status == third.status, over.actions.len()), (true, 0), "nothing changes any more");
-}
-
-#[test]
-fn without_a_recording_the_digest_stands_until_one_comes_late() {
-    let ended = running(|probe| says(probe, ProbeReason::Completed, 600, after(600)));
-    let late = Observed { stored: Some(stored(&[])), now: after(600 + 121), ..ended };
-    let first = plan(&late, URL);
-    let [Action::Conclude(order)] = first.actions.as_slice() else { panic!("{:?}", first.actions) };
-    assert_eq!((order.recordings.len(), order.missing.as_slice()), (0, &["cart-1".to_owned()][..]));
-    let over = Observed { stored: Some(concluded(stored(&[]))), ..late };
-    let second = plan(&over, URL);
-    assert_eq!(reason(&second), "True Completed");
-    assert_eq!(find(&second.status.conditions, "ReportReady").unwrap().reason, "SummaryOnly");
-
-    let mut arrived = over.after(&second);
-    assert!(awaits_report(arrived.investigation.status.as_ref()));
-    arrived.stored = Some(Stored {
-        recordings: stored(&[("probe-cart-1", "aa")]).recordings,
-        conclusion: concluded(stored(&[])).conclusion,
-    });
-    let third = plan(&arrived, URL);
-    assert!(matches!(third.actions.as_slice(), [Action::Conclude(_)]), "{:?}", third.actions);
-    arrived.stored = Some(concluded(stored(&[("probe-cart-1", "aa")])));
-    let fourth = plan(&arrived, URL);
-    assert_eq!(find(&fourth.status.conditions, "ReportReady").unwrap().status, ConditionStatus::True);
-    assert_eq!(find(&fourth.status.conditions, SUCCEEDED), find(&second.status.conditions, SUCCEEDED));
-    assert_eq!(fourth.status.completion_time, second.status.completion_time);
-}
-
-#[test]
-fn what_is_over_is_tidied_up() {
-    let ended = running(|probe| says(probe, ProbeReason::Completed, 600, after(600)));
-    let done =
-        Observed { stored: Some(concluded(stored(&[("probe-cart-1", "aa")]))), now: after(601), ..ended };
-    let over = done.clone().after(&plan(&done, URL));
-    let idle = plan(&over, URL);
-    assert_eq!(idle.wake, Some(SignedDuration::from_hours(1)));
-    let tidied = plan(&Observed { now: after(601 + 3600), ..over.clone() }, URL);
-    assert!(matches!(tidied.actions.as_slice(), [Action::RemoveProbe { .. }]));
-    let mortal = over.with(|investigation| investigation.spec.ttl_seconds_after_finished = Some(60));
-    assert_eq!(plan(&mortal, URL).wake, Some(SignedDuration::from_secs(60)));
-    assert_eq!(plan(&Observed { now: after(661), ..mortal }, URL).actions, [Action::Expire]);
-}
-
-#[test]
-fn a_lost_node_ends_its_target_and_the_agent_finds_a_stop() {
-    let mut lost = running(|probe| says(probe, ProbeReason::Running, 100, now()));
-    let gone = NodeView { is_ready: false, ..node(AgentView::Silent(SignedDuration::from_secs(99))) };
-    lost.surroundings.nodes.insert(NODE.to_owned(), gone);
-    lost.stored = Some(stored(&[]));
-    let first = plan(&lost, URL);
-    assert!(
-        matches!(first.actions.as_slice(), [Action::Stop { .. }, Action::Conclude(_)]),
-        "{:?}",
-        first.actions
-    );
-    let over = plan(&Observed { stored: Some(concluded(stored(&[]))), ..lost }, URL);
-    assert_eq!(reason(&over), "False NodeLost");
-}
-
 #[test]
 fn clocks_that_jump_change_nothing_that_was_said() {
     let ahead = running(|probe| says(probe, ProbeReason::Running, 20, after(100_000)));
@@ -358,14 +241,4 @@ fn planning_twice_gives_the_same_status() {
     let chosen = plan(&first, URL);
     let second = Observed { now: after(11), ..first.after(&chosen) };
     assert_eq!(plan(&second, URL).status, chosen.status, "no write without a change");
-    let outcome = crate::status::outcome(&Facts {
-        investigation: &second.investigation,
-        targets: &[],
-        obstacle: None,
-        conclusion: None,
-        report_url: URL,
-        now: now(),
-    });
-    assert!(matches!(outcome, Outcome::Open { .. }));
-    let _: Vec<Condition> = chosen.status.conditions;
 }
