@@ -2,11 +2,10 @@
 
 use crate::{amount, recording::Mode};
 
-use super::{Case, Class, Opinion, Reconciliation, VerdictName, alarms, bytes, retention};
+use super::{Case, Class, Finding, Opinion, Reconciliation, VerdictName, alarms, bytes, retention};
 
 pub(super) fn mostly_off_heap(case: &Case<'_>) -> Option<Opinion> {
-    let leaked: u64 =
-        alarms(case).map(|finding| finding.last_live_bytes.saturating_sub(finding.first_live_bytes)).sum();
+    let leaked = grown(alarms(case));
     let memory = case.memory?;
     if memory.unexplained.max(memory.mapped) < 4.0 * leaked as f64 {
         return None;
@@ -63,6 +62,12 @@ pub(super) fn off_heap(case: &Case<'_>) -> Option<Opinion> {
     None
 }
 
+/// How much they grew together. It saturates: a hostile file may hold any numbers.
+fn grown<'a>(findings: impl Iterator<Item = &'a Finding>) -> u64 {
+    let grown = |finding: &Finding| finding.last_live_bytes.saturating_sub(finding.first_live_bytes);
+    findings.map(grown).fold(0, u64::saturating_add)
+}
+
 /// Where to look when the heap is fine and memory grows all the same, by too little for a verdict.
 pub(super) fn elsewhere(case: &Case<'_>) -> Option<String> {
     let grows =
@@ -80,9 +85,7 @@ pub(super) fn elsewhere(case: &Case<'_>) -> Option<String> {
 pub(super) fn too_coarse(case: &Case<'_>) -> Option<Opinion> {
     let memory = case.memory?;
     let told = case.findings.iter().filter(|finding| finding.class != Class::Inconclusive);
-    let told: u64 =
-        told.map(|finding| finding.last_live_bytes.saturating_sub(finding.first_live_bytes)).sum();
-    let open = memory.changed - told as f64;
+    let open = memory.changed - grown(told) as f64;
     if !memory.growing || !memory.is_material(open) || open < memory.changed / 2.0 || memory.blur <= 0.0 {
         return None;
     }

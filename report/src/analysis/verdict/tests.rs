@@ -386,3 +386,15 @@ fn a_runtime_with_an_allocator_of_its_own_is_sent_to_growth_mode() {
     let level = python(10, 0).analyzed().verdict;
     assert!(level.reasons.iter().all(|reason| !reason.contains("Growth mode")), "{:?}", level.reasons);
 }
+
+#[test]
+fn sums_over_hostile_numbers_saturate() {
+    let shapes: [&dyn Fn(u64) -> u64; 3] =
+        [&|at| at * (u64::MAX / 16), &|at| if at < 2 { 0 } else { u64::MAX - 100 }, &|at| {
+            if at < 6 { MIB } else { u64::MAX - 100 }
+        }];
+    for live in shapes {
+        let run = Run { live: &|at| vec![live(at); 3], ..leaking() };
+        assert_eq!(run.analyzed().totals.live_bytes, u64::MAX);
+    }
+}
