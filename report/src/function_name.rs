@@ -7,9 +7,6 @@ use cpp_demangle::DemangleOptions;
 /// Longest name shown in bytes. A hostile one of a few hundred can unfold into gigabytes.
 const MOST: usize = 4096;
 
-/// Parts of a function that the compiler put elsewhere or made for one caller: for a person still that function.
-const CLONES: [&str; 7] = [".cold", ".constprop.", ".isra.", ".llvm.", ".localalias", ".lto_priv.", ".part."];
-
 /// Whether a name says more than a C identifier can.
 pub fn is_mangled(name: &str) -> bool {
     name.starts_with("_Z") || name.starts_with("_R")
@@ -18,7 +15,7 @@ pub fn is_mangled(name: &str) -> bool {
 /// The name as the source has it: without hashes, compiler-made suffixes and return types.
 pub fn readable(name: &str) -> String {
     let name = without_version(name);
-    let name = CLONES.iter().filter_map(|clone| name.find(clone)).min().map_or(name, |at| &name[..at]);
+    let name = without_clones(name);
     let mut text = Bounded(String::new());
     let written = if let Ok(rust) = rustc_demangle::try_demangle(name) {
         write!(text, "{rust:#}")
@@ -31,6 +28,32 @@ pub fn readable(name: &str) -> String {
         text.0.push('…');
     }
     text.0.replace(STRING, "std::string")
+}
+
+/// The name without what compilers append to parts and copies of a function, such as `.cold`, `.part.0` or
+/// `.constprop.0.isra.1`: for a person all of them are that function. In `main.coldStart` and `text.part.Foo` of a Go program
+/// nothing is appended.
+pub(crate) fn without_clones(name: &str) -> &str {
+    std::iter::successors(Some(name), |name| without_clone(name)).last().unwrap_or(name)
+}
+
+/// The name without the last of these; `None` when it has none.
+fn without_clone(name: &str) -> Option<&str> {
+    /// Parts that were put elsewhere; a number may follow.
+    const PARTS: [&str; 2] = [".cold", ".localalias"];
+    /// Copies that were made for one caller; a number always follows.
+    const COPIES: [&str; 5] = [".constprop", ".isra", ".llvm", ".lto_priv", ".part"];
+    let ends_in =
+        |name: &str, with: &[&str]| with.iter().find_map(|end| name.strip_suffix(end)).map(str::len);
+    let numbered = name.rsplit_once('.').filter(|(_, digits)| is_number(digits)).map(|(begin, _)| begin);
+    let length = ends_in(numbered.unwrap_or(name), &PARTS)
+        .or_else(|| numbered.and_then(|begin| ends_in(begin, &COPIES)))
+        .filter(|length| *length > 0)?;
+    name.get(..length)
+}
+
+fn is_number(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 /// What `std::string` is an alias of in libstdc++.
@@ -111,7 +134,15 @@ mod tests {
             ("main", "main"),
             ("memcpy@@GLIBC_2.14", "memcpy"),
             ("fill.constprop.0.isra.0", "fill"),
+            ("fill.lto_priv.3.cold.1", "fill"),
+            ("fill.localalias", "fill"),
             ("main.main", "main.main"),
+            ("main.coldStart", "main.coldStart"),
+            ("main.(*Cache).coldPath", "main.(*Cache).coldPath"),
+            ("main.(*Cache).cold.func1", "main.(*Cache).cold.func1"),
+            ("text.part.Foo", "text.part.Foo"),
+            ("text.part.0foo", "text.part.0foo"),
+            (".cold", ".cold"),
             ("_ZN4shop4fillEi", "shop::fill(int)"),
             ("_ZN4shop4fillEi.cold", "shop::fill(int)"),
             ("_ZN10rust_leaks4main17he841047685385c50E", "rust_leaks::main"),

@@ -2,6 +2,7 @@
 
 use crate::{
     analysis::{Paths, visible},
+    function_name::without_clones,
     recording::Frame,
 };
 
@@ -42,17 +43,15 @@ fn module(path: &str) -> &str {
     }
 }
 
-/// Without what compilers append to a copy of a function: Rust's hash, `.isra.0`, `.constprop.1`, `.cold`, `.llvm.123`,
-/// and ` [clone .cold]` behind a demangled name.
+/// Without what compilers append to a function or a copy of it: Rust's hash, `.isra.0`, and ` [clone .cold]` behind a
+/// demangled name.
 fn function(name: &str) -> &str {
     let name = name.split(" [clone ").next().unwrap_or(name);
-    let name = match name.rsplit_once("::h") {
+    let name = without_clones(name);
+    match name.rsplit_once("::h") {
         Some((begin, hash)) if hash.len() == 16 && hash.bytes().all(|byte| byte.is_ascii_hexdigit()) => begin,
         _ => name,
-    };
-    const SUFFIXES: [&str; 5] = [".isra.", ".constprop.", ".part.", ".cold", ".llvm."];
-    let end = SUFFIXES.iter().filter_map(|suffix| name.find(suffix)).min().unwrap_or(name.len());
-    &name[..end]
+    }
 }
 
 #[cfg(test)]
@@ -74,7 +73,10 @@ mod tests {
         }
         for (symbol, name) in [
             ("app::grow::h0123456789abcdef", "app::grow"),
+            ("app::grow::h0123456789abcdef.llvm.123", "app::grow"),
             ("app::grow::happy", "app::grow::happy"),
+            ("main.(*Cache).coldPath", "main.(*Cache).coldPath"),
+            ("text.part.Foo", "text.part.Foo"),
             ("__slab_alloc.isra.0", "__slab_alloc"),
             ("grow.part.0.cold", "grow"),
             ("grow(int) [clone .cold]", "grow(int)"),
