@@ -160,7 +160,8 @@ pub enum Class {
 }
 
 impl Class {
-    /// All of them, the most suspicious first: the order in which they are listed and numbered.
+    /// All of them, in the order in which they are numbered. Findings are ranked otherwise: by what a person should care
+    /// about, so that a step comes before what is saturating, and what grows before what has settled.
     pub const ALL: [Self; 8] = [
         Self::Leak,
         Self::Suspected,
