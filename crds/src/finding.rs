@@ -72,7 +72,7 @@ pub struct Finding {
     /// Age of the oldest block, in seconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub oldest_age_seconds: Option<i64>,
-    /// Identifies the stack in the report and over several runs of one build.
+    /// The same for the same calls in other replicas, other runs and other builds of the program.
     #[serde(default, rename = "stackID", skip_serializing_if = "String::is_empty")]
     #[schemars(length(max = 64))]
     pub stack_id: String,

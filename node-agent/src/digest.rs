@@ -12,9 +12,9 @@ use leakhound_report::{
     analysis::{self, Analysis, Class},
     analyze,
     recording::Recording,
+    stack_key::StackKey,
 };
 use leakhound_tracer::{investigation::Progress, sampling::Period};
-use sha2::{Digest as _, Sha256};
 
 use crate::container;
 
@@ -104,16 +104,9 @@ impl Seen {
 /// Judges a recording as it is.
 pub(crate) fn digest(recording: &Recording, seen: &Seen) -> Digest {
     let analysis = analyze(recording, &Options::default());
-    let worth_telling: Vec<&analysis::Finding> = analysis
-        .findings
-        .iter()
-        .filter(|finding| {
-            !matches!(finding.class, Class::Plateau | Class::Transient) && finding.last_live_bytes > 0
-        })
-        .collect();
-    let growing = |finding: &&analysis::Finding| matches!(finding.class, Class::Leak | Class::Suspected);
-    let growth: f64 =
-        analysis.findings.iter().filter(growing).map(|finding| finding.growth_bytes_per_hour).sum();
+    let grows = |finding: &&analysis::Finding| matches!(finding.class, Class::Leak | Class::Suspected);
+    let growing: Vec<&analysis::Finding> = analysis.findings.iter().filter(grows).collect();
+    let growth: f64 = growing.iter().map(|finding| finding.growth_bytes_per_hour).sum();
     let confidence = i32::from(analysis.verdict.confidence_percent);
     let losses = losses(&analysis);
     Digest {
@@ -122,12 +115,8 @@ pub(crate) fn digest(recording: &Recording, seen: &Seen) -> Digest {
         live_bytes: whole(analysis.totals.live_bytes),
         live_count: whole(analysis.totals.live_count),
         growth_bytes_per_hour: rounded(growth),
-        findings_omitted: i32::try_from(worth_telling.len().saturating_sub(MAX_FINDINGS)).unwrap_or(i32::MAX),
-        findings: worth_telling
-            .into_iter()
-            .take(MAX_FINDINGS)
-            .map(|finding| shown(finding, confidence))
-            .collect(),
+        findings_omitted: i32::try_from(growing.len().saturating_sub(MAX_FINDINGS)).unwrap_or(i32::MAX),
+        findings: growing.into_iter().take(MAX_FINDINGS).map(|finding| shown(finding, confidence)).collect(),
         events: whole(events(&analysis)),
         overhead: overhead(recording, &analysis, seen, losses.values().sum()),
         losses,
@@ -150,7 +139,7 @@ fn shown(finding: &analysis::Finding, confidence_percent: i32) -> Finding {
         outstanding_count: whole(finding.live_count),
         growth_bytes_per_hour: rounded(finding.growth_bytes_per_hour),
         oldest_age_seconds: oldest.is_finite().then(|| rounded(oldest)),
-        stack_id: stack_id(&finding.frames),
+        stack_id: StackKey::of(finding.frames.iter().map(|frame| (&*frame.module, &*frame.function))).id(),
         frames: finding.frames.iter().take(MOST_FRAMES).map(frame).collect(),
         frames_omitted: i32::try_from(finding.frames.len().saturating_sub(MOST_FRAMES)).unwrap_or(i32::MAX),
     }
@@ -163,18 +152,6 @@ fn frame(frame: &analysis::Frame) -> Frame {
         file: frame.file.as_deref().map(cut).unwrap_or_default(),
         line: frame.line.and_then(|line| i32::try_from(line).ok()),
     }
-}
-
-/// The same for the same calls of the same build, whatever the order in which stacks were seen.
-fn stack_id(frames: &[analysis::Frame]) -> String {
-    let mut hash = Sha256::new();
-    for frame in frames {
-        for part in [&*frame.module, &frame.address] {
-            hash.update(part);
-            hash.update([0]);
-        }
-    }
-    format!("{:.16x}", hash.finalize())
 }
 
 fn losses(analysis: &Analysis) -> BTreeMap<String, i64> {

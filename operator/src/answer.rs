@@ -4,10 +4,12 @@
 
 mod cut;
 mod merge;
-mod stack_key;
 
 use leakhound_crds::{Digest, Finding, Frame, Verdict};
-use leakhound_report::analysis::{self, Analysis, Class};
+use leakhound_report::{
+    analysis::{self, Analysis, Class},
+    stack_key::StackKey,
+};
 use serde::{Deserialize, Serialize};
 
 pub(crate) use cut::{cut, growth_text};
@@ -92,7 +94,7 @@ fn finding(found: &analysis::Finding, confidence: u8) -> Finding {
         outstanding_count: signed(found.live_count),
         growth_bytes_per_hour: whole(found.growth_bytes_per_hour),
         oldest_age_seconds: oldest.map(whole),
-        stack_id: stack_key::id(&frames),
+        stack_id: StackKey::of(found.frames.iter().map(|frame| (&*frame.module, &*frame.function))).id(),
         frames,
         frames_omitted: 0,
     })

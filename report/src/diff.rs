@@ -3,7 +3,6 @@
 //! Addresses and lines differ between builds, so stacks are matched by what stays: file names of modules without their
 //! version, and names of functions. Durations differ too, so growth is compared per hour.
 
-mod key;
 mod usage;
 
 use std::collections::BTreeMap;
@@ -11,11 +10,11 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    analysis::{self, Paths, Texts},
-    recording::{EventKind, Mode, Recording, Source},
+    analysis::{self, Paths, Texts, visible},
+    recording::{self, EventKind, Mode, Recording, Source},
+    stack_key::StackKey,
 };
 
-use key::Key;
 use usage::Precision;
 pub use usage::Usage;
 
@@ -146,7 +145,7 @@ pub fn diff(before: &Recording, after: &Recording) -> Diff {
     }
 }
 
-type Usages = BTreeMap<Key, (Vec<analysis::Frame>, Usage)>;
+type Usages = BTreeMap<StackKey, (Vec<analysis::Frame>, Usage)>;
 
 /// Every stack that ever had a byte, stacks with the same names added together, and the sum of all.
 fn usages(recording: &Recording) -> (Usages, Usage) {
@@ -162,11 +161,18 @@ fn usages(recording: &Recording) -> (Usages, Usage) {
         total = total + usage;
         let frames = analysis::shown(&history.stack.frames, &paths, false, &mut texts);
         usages
-            .entry(Key::of(&history.stack.frames, &paths))
+            .entry(key(&history.stack.frames, &paths))
             .and_modify(|(_, sum)| *sum = *sum + usage)
             .or_insert((frames, usage));
     }
     (usages, total)
+}
+
+/// Without the allocator's own frames: how many of them are inlined is the compiler's choice. A function without a name is known
+/// by its module only.
+fn key(frames: &[recording::Frame], paths: &Paths<'_>) -> StackKey {
+    let calls = visible(frames, false);
+    StackKey::of(calls.map(|frame| (paths.module(frame), frame.function.as_deref().unwrap_or_default())))
 }
 
 fn compare(

@@ -14,6 +14,7 @@ pub mod pprof;
 pub mod recording;
 mod shorten;
 pub mod sniff;
+pub mod stack_key;
 
 pub use analysis::{Options, analyze};
 pub use shorten::shorten;

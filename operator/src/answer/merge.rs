@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 
 use leakhound_crds::{Finding, Verdict};
+use leakhound_report::stack_key::StackKey;
 
-use super::{Answer, count, stack_key};
+use super::{Answer, count};
 
 /// What is too small or too young to be reported.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -124,7 +125,8 @@ fn group<'a>(answers: &[(&'a str, &'a Answer)]) -> Vec<Group<'a>> {
         for finding in &answer.findings {
             // A stack without a single name is like no other.
             let anonymous = finding.frames.is_empty().then_some((*pod, finding.rank));
-            let key = (stack_key::key(&finding.frames), anonymous);
+            let calls = finding.frames.iter().map(|frame| (&*frame.module, &*frame.function));
+            let key = (StackKey::of(calls), anonymous);
             let growth = finding.growth_bytes_per_hour;
             let Some(group) = groups.get_mut(&key) else {
                 groups.insert(key, Group { finding: finding.clone(), pods: vec![pod], shown: growth });

@@ -1,31 +1,38 @@
-//! By what a stack is known again in another build.
+//! By what a stack is known again: in another replica, another run, or another build of the program.
 
-use crate::{
-    analysis::{Paths, visible},
-    function_name::without_clones,
-    recording::Frame,
-};
+use sha2::{Digest as _, Sha256};
+
+use crate::function_name::without_clones;
 
 /// Modules and functions of a stack, innermost first, without what changes from build to build.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Key(Vec<(String, String)>);
+pub struct StackKey(Vec<(String, String)>);
 
-impl Key {
-    /// Without the allocator's own frames: how many of them are inlined is the compiler's choice. Without what called
-    /// `main`: that is start-up code, and whether it has a name depends on the C library at hand.
-    pub(super) fn of(frames: &[Frame], paths: &Paths<'_>) -> Self {
-        let mut parts: Vec<_> = visible(frames, false).map(|frame| part(frame, paths)).collect();
+impl StackKey {
+    /// Of calls as module and function, innermost first. Without what called `main`: that is start-up code, and whether it
+    /// has a name depends on the C library at hand.
+    pub fn of<'a>(calls: impl IntoIterator<Item = (&'a str, &'a str)>) -> Self {
+        let mut parts: Vec<_> = calls
+            .into_iter()
+            .map(|(path, name)| (module(path).to_owned(), function(name).to_owned()))
+            .collect();
         if let Some(main) = parts.iter().rposition(|(_, function)| function == "main") {
             parts.truncate(main + 1);
         }
         Self(parts)
     }
-}
 
-/// A function without a name is known by its module only.
-fn part(frame: &Frame, paths: &Paths<'_>) -> (String, String) {
-    let function = frame.function.as_deref().map(function).unwrap_or_default();
-    (module(paths.module(frame)).to_owned(), function.to_owned())
+    /// The key in 16 hex digits.
+    pub fn id(&self) -> String {
+        let mut hash = Sha256::new();
+        for (module, function) in &self.0 {
+            for part in [module, function] {
+                hash.update(part);
+                hash.update([0]);
+            }
+        }
+        format!("{:.16x}", hash.finalize())
+    }
 }
 
 /// File name without directory and version: `libssl` of `/usr/lib/libssl.so.3`, `libc` of `libc-2.31.so`. The kernel has
