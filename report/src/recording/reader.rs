@@ -146,7 +146,7 @@ fn read_lines(mut input: impl BufRead, limits: Limits) -> Result<Recording, Read
         return Err(ReadError::NoHeader);
     }
     let mut recording = Recording::new(header(&line)?);
-    let mut kept = 0_usize;
+    let mut kept = weight::of_line(&line);
     for number in 2.. {
         if line_end.is_cut() {
             break;

@@ -189,6 +189,20 @@ fn bombs_are_refused_in_bounded_memory() {
         Err(ReadError::LineTooLong { line: 2, .. })
     ));
 
+    let many_texts = format!(
+        r#"{{"kind":"header","format":"{FORMAT}","allocators":[{{"functions":[{}""]}}]}}"#,
+        r#""","#.repeat(100_000)
+    );
+    assert!(matches!(
+        read_within(many_texts.as_bytes(), limits),
+        Err(ReadError::LineTooLong { line: 1, .. })
+    ));
+    let long = "x".repeat(700_000);
+    let two_halves = format!(
+        "{{\"kind\":\"header\",\"format\":\"{FORMAT}\",\"target\":{{\"command\":\"{long}\"}}}}\n{{\"kind\":\"module\",\"path\":\"{long}\"}}\n"
+    );
+    assert!(matches!(read_within(two_halves.as_bytes(), limits), Err(ReadError::TooLarge { .. })));
+
     let mut bomb = zstd::Encoder::new(Vec::new(), 3).unwrap();
     writeln!(bomb, "{header}").unwrap();
     for _ in 0..10 {

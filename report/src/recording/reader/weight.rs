@@ -1,4 +1,4 @@
-//! How much memory a record takes, by estimate: a line of three bytes a value may become thirty times as large.
+//! How much memory a record takes, by estimate: a line of three bytes a value may become eighty times as large.
 
 use std::mem::size_of;
 
@@ -9,11 +9,59 @@ use crate::recording::{
 /// The largest value that an object in a line may become.
 const LARGEST_OBJECT: usize = size_of::<Frame>();
 
-/// Upper bound of the memory of the values in a line, before it is parsed.
-#[allow(clippy::naive_bytecount, reason = "parsing the line costs twenty times as much")]
+/// Places that a list may need for each value: one that grows is copied from a half to a whole of which it fills little more
+/// than that half. The first value needs four.
+const PLACES: usize = 3;
+const FIRST_PLACES: usize = 4;
+/// The most that a text takes beside its bytes in the line: its place in a list, or its entry in a ledger of which nodes are
+/// filled by half, and what an allocator adds to a short one.
+const TEXT: usize = PLACES * size_of::<String>() + 56;
+/// The most that a number in a list takes.
+const NUMBER: usize = PLACES * size_of::<u32>();
+/// The record itself, and the first values of its own lists.
+const ONCE: usize = size_of::<Record>() + 1024;
+/// How deep the entries of a ledger lie, and how deep the objects of a record but its cohorts, which are small.
+const LEDGER_DEPTH: usize = 2;
+const OBJECT_DEPTH: usize = 3;
+
+/// Upper bound of the memory of the values in a line, before it is parsed, in a tenth of the time that parsing takes.
 pub(super) fn of_line(line: &[u8]) -> usize {
-    let objects = line.iter().filter(|byte| **byte == b'{').count();
-    line.len() + objects * LARGEST_OBJECT
+    let (mut bound, mut depth, mut rest) = (ONCE + line.len(), 0_usize, line);
+    while let Some((byte, behind)) = rest.split_first() {
+        rest = behind;
+        match byte {
+            b'{' | b'[' => {
+                depth += 1;
+                bound += opened(depth);
+            }
+            b'}' | b']' => depth = depth.saturating_sub(1),
+            b',' => bound += NUMBER,
+            b'"' => {
+                rest = behind_text(behind);
+                let is_name = rest.trim_ascii_start().starts_with(b":");
+                bound += if is_name && depth != LEDGER_DEPTH { 0 } else { TEXT };
+            }
+            _ => {}
+        }
+    }
+    bound
+}
+
+/// What an object or a list of a line may become. A list of values is read as an object too.
+fn opened(depth: usize) -> usize {
+    if depth <= OBJECT_DEPTH { PLACES * LARGEST_OBJECT } else { FIRST_PLACES * size_of::<Cohort>() }
+}
+
+/// What follows a text that has begun.
+fn behind_text(mut rest: &[u8]) -> &[u8] {
+    while let Some((byte, behind)) = rest.split_first() {
+        match byte {
+            b'"' => return behind,
+            b'\\' => rest = behind.get(1..).unwrap_or_default(),
+            _ => rest = behind,
+        }
+    }
+    rest
 }
 
 /// Estimated memory of a record with everything it holds.
@@ -56,3 +104,6 @@ fn frame(frame: &Frame) -> usize {
 fn text(text: Option<&String>) -> usize {
     text.map_or(0, String::len)
 }
+
+#[cfg(test)]
+mod tests;
