@@ -10,6 +10,7 @@
 mod combine;
 mod cover;
 mod gather;
+mod joined;
 mod judge;
 
 use leakhound_crds::investigation::wishes::ReportFormat;

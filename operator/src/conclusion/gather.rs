@@ -1,20 +1,18 @@
 //! From parts to the files of the whole investigation.
 
 use leakhound_crds::investigation::wishes::ReportFormat;
-use serde_json::json;
 
 use super::{
     File, JudgeError, Part, Recorded,
     combine::Combined,
     cover, extension,
+    joined::Joined,
     judge::{folded_of, pprof_of},
 };
 use crate::answer::{Thresholds, merge};
 
 /// Of 255 bytes of a file's name: what namespace, name and number leave for the pod's name, which may have 253.
 const POD_PART: usize = 60;
-/// The value of `format` in the JSON about several recordings.
-const FORMAT: &str = "leakhound-investigation/1";
 
 /// Parts as they come. Of one part alone its files are the investigation's; with several there is a cover besides.
 #[derive(Debug)]
@@ -29,7 +27,7 @@ pub(crate) struct Gathering {
     expected: usize,
     recorded: Vec<Recorded>,
     rows: Vec<cover::Row>,
-    analyses: Vec<serde_json::Value>,
+    analyses: Joined,
     combined: Combined,
 }
 
@@ -57,7 +55,7 @@ impl Gathering {
             expected,
             recorded: Vec::new(),
             rows: Vec::new(),
-            analyses: Vec::new(),
+            analyses: Joined::default(),
             combined: Combined::default(),
         }
     }
@@ -78,11 +76,7 @@ impl Gathering {
                 files.push(File { format: None, ..part.file(ReportFormat::Html, &stem)? });
             }
             if wanted(ReportFormat::Json) {
-                self.analyses.push(json!({
-                    "podName": part.origin.pod,
-                    "container": part.origin.container,
-                    "analysis": part.analysis,
-                }));
+                self.analyses.add(&part)?;
             }
             if wanted(ReportFormat::Pprof) || wanted(ReportFormat::Folded) {
                 self.combined.add(&part.origin.pod, &part.recording);
@@ -99,7 +93,7 @@ impl Gathering {
     }
 
     /// The files about all parts.
-    pub(crate) fn finish(self) -> Result<Gathered, JudgeError> {
+    pub(crate) fn finish(mut self) -> Result<Gathered, JudgeError> {
         let mut files = Vec::new();
         if self.expected > 1 && !self.rows.is_empty() {
             let profile = self.combined.finish();
@@ -111,9 +105,7 @@ impl Gathering {
                         let merged = merge(&answers, self.thresholds);
                         cover::page(&self.title, &self.rows, merged.as_ref()).into_bytes()
                     }
-                    (ReportFormat::Json, _) => {
-                        serde_json::to_vec(&json!({ "format": FORMAT, "parts": self.analyses }))?
-                    }
+                    (ReportFormat::Json, _) => std::mem::take(&mut self.analyses).finish(),
                     (ReportFormat::Pprof, Some(profile)) => pprof_of(profile)?,
                     (ReportFormat::Folded, Some(profile)) => folded_of(profile)?,
                     (ReportFormat::Pprof | ReportFormat::Folded, None) => continue,

@@ -118,7 +118,23 @@ fn several_recordings_get_a_cover_that_links_to_each() {
     assert!(folded.contains("a;main;<script>") && folded.contains("b;main;<script>"), "{folded}");
     let json: serde_json::Value = serde_json::from_slice(&of(Json).content).unwrap();
     assert_eq!(json["parts"].as_array().unwrap().len(), 3);
+    assert_eq!(json["parts"][1]["analysis"]["format"], "leakhound-analysis/1");
     assert!(!of(Pprof).content.is_empty());
+}
+
+#[test]
+fn the_json_of_several_recordings_holds_the_analysis_of_each_as_it_is() {
+    let analysis = |pod: &str, function: &str| {
+        let origin = Origin { pod: pod.to_owned(), ..origin() };
+        serde_json::to_string(&judge(origin, &recording(function)).unwrap().analysis).unwrap()
+    };
+    let (files, _) = gather(&[Json], &[("a", &recording("f")), ("b\"", &recording("g"))]);
+    let expected = format!(
+        r#"{{"format":"leakhound-investigation/1","parts":[{{"analysis":{},"container":"app","podName":"a"}},{{"analysis":{},"container":"app","podName":"b\""}}]}}"#,
+        analysis("a", "f"),
+        analysis("b\"", "g"),
+    );
+    assert_eq!(String::from_utf8_lossy(&files[0].content), expected);
 }
 
 #[tokio::test]
