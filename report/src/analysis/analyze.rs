@@ -228,8 +228,7 @@ fn ledger(recording: &Recording) -> BTreeMap<String, u64> {
 }
 
 fn overhead(recording: &Recording) -> Overhead {
-    let Some(end) = &recording.end else { return Overhead::default() };
-    let overhead = end.overhead;
+    let Some(overhead) = recording.end.as_ref().map(|end| end.overhead) else { return Overhead::default() };
     let duration = seconds(recording.duration_ns());
     Overhead {
         attach_seconds: seconds(overhead.attach_ns),
@@ -246,3 +245,6 @@ fn overhead(recording: &Recording) -> Overhead {
 pub(super) fn seconds(nanoseconds: u64) -> f64 {
     nanoseconds as f64 / 1e9
 }
+
+#[cfg(test)]
+mod tests;
