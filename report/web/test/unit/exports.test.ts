@@ -67,6 +67,13 @@ test("on a cluster it is the pod that is named, and only what kubectl leak can d
   assert.deepEqual(await commands({ ...leak, target: { ...target, pod: { ...pod, name: "\u202ecart" } } }), []);
 });
 
+test("the same again is what was asked, where it was watched for that long", async () => {
+  const target = { pids: [7], command: "" };
+  const settings = { durationNs: 60e9, intervalNs: 5e9, minSizeBytes: 0, samplePeriodBytes: 0, cohortNs: 5e9 };
+  assert.deepEqual(await commands({ ...leak, durationSeconds: 61.2, settings, target }), [`leakhound run --duration 1m ${after} --pid 7`]);
+  assert.deepEqual(await commands({ ...leak, durationSeconds: 31, settings, target }), [`leakhound run --duration 31s ${after} --pid 7`]);
+});
+
 test("a process that has ended is started again, and one that cannot be had again is not named", async () => {
   const ended = { ...leak, endReason: "targetExited" };
   assert.deepEqual(await commands({ ...ended, target: { pids: [4711], command: "/srv/app --x" } }), [`leakhound run --duration 90s ${after} -- /srv/app --x`]);
