@@ -1,6 +1,6 @@
 //! A leader that takes over while things are going on, and sees one part of them before the other.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::ensure;
 use k8s_openapi::{
@@ -75,4 +75,25 @@ async fn what_runs_goes_on_while_a_new_leader_cannot_list_probes_yet() {
     rig.finishes(&probe, ProbeReason::Completed, 60, samples::recording("open_session")).await;
     rig.until_reason(&namespace, "cart", "Completed").await;
     assert!(rig.operator.process.terminate(Duration::from_secs(20)).unwrap().success());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_stands_by_leads_soon_after_the_lease_was_given_back() {
+    let flags = ["--lease-duration=36s"];
+    let Some(mut rig) = Rig::start(&flags).await else { return };
+    let other = rig.start_another("operator-b", &flags).await;
+    until("the other one stands by", PATIENCE, async || {
+        ensure!(reqwest::get(format!("{}/readyz", other.admin)).await?.status() == 200);
+        Ok(())
+    })
+    .await
+    .unwrap();
+    tokio::time::sleep(Duration::from_secs(3)).await; // it has seen whose the Lease is
+    let mut leader = std::mem::replace(&mut rig.operator, other);
+    assert!(leader.process.terminate(Duration::from_secs(20)).unwrap().success());
+    let given_back = Instant::now();
+    rig.operator.ready().await.unwrap();
+    let waited = given_back.elapsed();
+    println!("nobody led for {waited:?}");
+    assert!(waited < Duration::from_secs(20), "{waited:?}");
 }

@@ -163,12 +163,14 @@ impl Operator {
             .args(["--admin-listen", &format!("127.0.0.1:{admin}")])
             .args(["--report-url", &format!("http://127.0.0.1:{reports}")])
             .args([
-                "--lease-duration=6s",
                 "--certificate-interval=1s",
                 "--sweep-interval=2s",
                 "--log=debug,hyper=info,h2=info,tower=info,kube=info,rustls=info",
             ])
             .args(flags);
+        if !flags.iter().any(|flag| flag.starts_with("--lease-duration")) {
+            command.arg("--lease-duration=6s");
+        }
         let log = folder.join(&format!("{identity}.log"));
         let process = Process::spawn(&command, &log)?;
         Ok(Self {
