@@ -1,6 +1,6 @@
 //! The counters of all stacks over time, of which each snapshot shows only the largest.
 
-use crate::recording::{Snapshot, StackCounters};
+use crate::recording::{Snapshot, StackCounters, take_over};
 
 /// Most snapshots that are kept. A log of a week at memleak's own 5 seconds has 120,000, more than a rule needs.
 const MOST_SNAPSHOTS: usize = 1 << 14;
@@ -158,7 +158,7 @@ impl Counters {
                 continue;
             }
             if let Some(before) = left_out.take() {
-                snapshot.stacks = merge(before.stacks, snapshot.stacks);
+                snapshot.stacks = take_over(before.stacks, snapshot.stacks);
             }
             kept.push(snapshot);
         }
@@ -190,15 +190,6 @@ impl Counters {
 fn share(count: u64, most: u64, bytes: u64) -> u64 {
     let share = (u128::from(count) * u128::from(most)).div_ceil(u128::from(bytes.max(1)));
     u64::try_from(share).unwrap_or(count).min(count)
-}
-
-/// Both, and of a stack in both the later counters.
-fn merge(before: Vec<StackCounters>, after: Vec<StackCounters>) -> Vec<StackCounters> {
-    let mut stacks = after;
-    stacks.extend(before); // stable: the later one comes first
-    stacks.sort_by_key(|counters| counters.id);
-    stacks.dedup_by_key(|counters| counters.id);
-    stacks
 }
 
 #[cfg(test)]

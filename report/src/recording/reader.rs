@@ -1,7 +1,7 @@
 //! Reads a recording back, from whoever wrote it and whatever happened to it since: bounded memory, never a panic.
 
 mod foreign;
-mod weight;
+pub(super) mod weight;
 
 use std::io::{self, BufRead, BufReader, Cursor, Read};
 

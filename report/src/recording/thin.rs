@@ -1,17 +1,12 @@
 //! Fewer snapshots, for whoever holds a recording in memory while it grows.
 
-use std::collections::HashSet;
-
-use super::{Cohort, Recording, Snapshot, StackCounters};
+use super::{Recording, Snapshot, StackCounters, reader::weight};
 
 impl Recording {
-    /// Bytes of memory that the snapshots take, without what an allocator adds.
+    /// Estimated memory of the snapshots in bytes.
     pub fn snapshot_bytes(&self) -> usize {
-        let of_stack =
-            |stack: &StackCounters| size_of_val(stack) + stack.cohorts.capacity() * size_of::<Cohort>();
-        let of_snapshot =
-            |snapshot: &Snapshot| size_of_val(snapshot) + snapshot.stacks.iter().map(of_stack).sum::<usize>();
-        self.snapshots.iter().map(of_snapshot).sum()
+        let whole = |snapshot: &Snapshot| size_of::<Snapshot>() + weight::of_snapshot(snapshot);
+        self.snapshots.iter().map(whole).sum()
     }
 
     /// Leaves out every second snapshot between the first and the last, and says how many those were. The one that follows
@@ -19,18 +14,26 @@ impl Recording {
     pub fn thin_out(&mut self) -> usize {
         let all = std::mem::take(&mut self.snapshots);
         let (before, last) = (all.len(), all.len().saturating_sub(1));
-        let mut left_out: Vec<StackCounters> = Vec::new();
+        let mut left_out = Vec::new();
         for (at, mut snapshot) in all.into_iter().enumerate() {
             if at != 0 && (last - at) % 2 == 1 {
                 left_out = snapshot.stacks;
                 continue;
             }
-            let newer: HashSet<u32> = snapshot.stacks.iter().map(|stack| stack.id).collect();
-            snapshot.stacks.extend(left_out.drain(..).filter(|stack| !newer.contains(&stack.id)));
+            snapshot.stacks = take_over(std::mem::take(&mut left_out), snapshot.stacks);
             self.snapshots.push(snapshot);
         }
         before - self.snapshots.len()
     }
+}
+
+/// What a snapshot tells, and of stacks that it does not tell of what the one before it told, in the order of their ids.
+pub(crate) fn take_over(before: Vec<StackCounters>, after: Vec<StackCounters>) -> Vec<StackCounters> {
+    let mut stacks = after;
+    stacks.extend(before); // stable: the later one comes first
+    stacks.sort_by_key(|counters| counters.id);
+    stacks.dedup_by_key(|counters| counters.id);
+    stacks
 }
 
 #[cfg(test)]

@@ -77,13 +77,14 @@ pub(super) fn of(record: &Record) -> usize {
             Record::Stack(Stack { frames, cut_short, .. }) => {
                 text(cut_short.as_ref()) + frames.iter().map(frame).sum::<usize>()
             }
-            Record::Snapshot(snapshot) => snapshot_parts(snapshot),
+            Record::Snapshot(snapshot) => of_snapshot(snapshot),
             Record::Event(Event { detail, .. }) => detail.len(),
             Record::End(end) => end.blocks.len() * size_of::<Block>(),
         }
 }
 
-fn snapshot_parts(snapshot: &Snapshot) -> usize {
+/// The same of what a snapshot holds.
+pub(in crate::recording) fn of_snapshot(snapshot: &Snapshot) -> usize {
     let cohorts: usize = snapshot.stacks.iter().map(|stack| stack.cohorts.len()).sum();
     // A stack's counters are listed a second time, by stack, while they are analyzed.
     snapshot.processes.len() * size_of::<Process>()
