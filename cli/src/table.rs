@@ -129,7 +129,7 @@ fn stack(finding: &Finding) -> String {
 
 /// Blocks of what does not leak help nobody.
 fn shows_blocks(finding: &Finding) -> bool {
-    matches!(finding.class, Class::Leak | Class::Suspected)
+    finding.class.is_alarm()
 }
 
 /// A block that one can look at with a debugger.

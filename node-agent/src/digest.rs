@@ -9,10 +9,9 @@ use leakhound_crds::{
 };
 use leakhound_report::{
     Options,
-    analysis::{self, Analysis, Class},
+    analysis::{self, Analysis},
     analyze,
     recording::Recording,
-    stack_key::StackKey,
 };
 use leakhound_tracer::{investigation::Progress, sampling::Period};
 
@@ -94,18 +93,19 @@ pub(crate) struct Seen {
 }
 
 impl Seen {
-    /// Takes in what the tracer says of itself.
-    pub(crate) fn note_cost(&mut self, now: &Progress) {
+    /// Takes in what the tracer says of itself, and what of its snapshots was left out.
+    pub(crate) fn note_tracer(&mut self, now: &Progress, snapshots_left_out: usize) {
         self.share_of_core = now.share_of_core;
         self.sample_period = now.sample_period.map(Period::bytes);
+        self.snapshots_left_out = snapshots_left_out;
     }
 }
 
 /// Judges a recording as it is.
 pub(crate) fn digest(recording: &Recording, seen: &Seen) -> Digest {
     let analysis = analyze(recording, &Options::default());
-    let grows = |finding: &&analysis::Finding| matches!(finding.class, Class::Leak | Class::Suspected);
-    let growing: Vec<&analysis::Finding> = analysis.findings.iter().filter(grows).collect();
+    let growing: Vec<&analysis::Finding> =
+        analysis.findings.iter().filter(|finding| finding.class.is_alarm()).collect();
     let growth: f64 = growing.iter().map(|finding| finding.growth_bytes_per_hour).sum();
     let confidence = i32::from(analysis.verdict.confidence_percent);
     let losses = losses(&analysis);
@@ -139,7 +139,7 @@ fn shown(finding: &analysis::Finding, confidence_percent: i32) -> Finding {
         outstanding_count: whole(finding.live_count),
         growth_bytes_per_hour: rounded(finding.growth_bytes_per_hour),
         oldest_age_seconds: oldest.is_finite().then(|| rounded(oldest)),
-        stack_id: StackKey::of(finding.frames.iter().map(|frame| (&*frame.module, &*frame.function))).id(),
+        stack_id: finding.stack_key().id(),
         frames: finding.frames.iter().take(MOST_FRAMES).map(frame).collect(),
         frames_omitted: i32::try_from(finding.frames.len().saturating_sub(MOST_FRAMES)).unwrap_or(i32::MAX),
     }

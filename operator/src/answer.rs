@@ -6,10 +6,7 @@ mod cut;
 mod merge;
 
 use leakhound_crds::{Digest, Finding, Frame, Verdict};
-use leakhound_report::{
-    analysis::{self, Analysis, Class},
-    stack_key::StackKey,
-};
+use leakhound_report::analysis::{self, Analysis};
 use serde::{Deserialize, Serialize};
 
 pub(crate) use cut::{cut, growth_text};
@@ -55,8 +52,8 @@ impl From<&Digest> for Answer {
 
 impl From<&Analysis> for Answer {
     fn from(analysis: &Analysis) -> Self {
-        let grows = |finding: &&analysis::Finding| matches!(finding.class, Class::Leak | Class::Suspected);
-        let growing: Vec<&analysis::Finding> = analysis.findings.iter().filter(grows).collect();
+        let growing: Vec<&analysis::Finding> =
+            analysis.findings.iter().filter(|finding| finding.class.is_alarm()).collect();
         let confidence = analysis.verdict.confidence_percent;
         let slopes: f64 = growing.iter().map(|finding| finding.growth_bytes_per_hour).sum();
         Self {
@@ -94,7 +91,7 @@ fn finding(found: &analysis::Finding, confidence: u8) -> Finding {
         outstanding_count: signed(found.live_count),
         growth_bytes_per_hour: whole(found.growth_bytes_per_hour),
         oldest_age_seconds: oldest.map(whole),
-        stack_id: StackKey::of(found.frames.iter().map(|frame| (&*frame.module, &*frame.function))).id(),
+        stack_id: found.stack_key().id(),
         frames,
         frames_omitted: 0,
     })

@@ -34,7 +34,10 @@ use serde::{Deserialize, Serialize};
 pub use text::Text;
 pub(crate) use text::Texts;
 
-use crate::recording::{Mode, Pod, Source};
+use crate::{
+    recording::{Mode, Pod, Source},
+    stack_key::StackKey,
+};
 
 /// The value of [`Analysis::format`] that this version writes.
 pub const FORMAT: &str = "leakhound-analysis/1";
@@ -172,6 +175,18 @@ impl Class {
         Self::Transient,
         Self::Inconclusive,
     ];
+
+    /// Whether it accuses a stack: of these a person hears first, and alone where there is room for few.
+    pub fn is_alarm(self) -> bool {
+        matches!(self, Self::Leak | Self::Suspected)
+    }
+}
+
+impl Finding {
+    /// By what the stack is known again in other replicas, runs and builds.
+    pub fn stack_key(&self) -> StackKey {
+        StackKey::of(self.frames.iter().map(|frame| (&*frame.module, &*frame.function)))
+    }
 }
 
 /// Sums over all stacks at the end.

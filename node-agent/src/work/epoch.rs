@@ -106,32 +106,28 @@ impl Work {
         let ended = loop {
             let stopping = noted.is_some();
             tokio::select! {
-                    ended = watching.ended() => break ended,
-                    _ = beats.tick() => {
-                        // a group that is gone says nothing, so it is asked while it is there
-                        seen.memory.note(container::memory(&container.folder));
-                        seen.note_cost(&watching.progress());
-            seen.snapshots_left_out = watching.left_out();
-                        let taken = *snapshots.borrow_and_update();
-                        if !stopping && pace.is_due(taken, Instant::now()) {
-                            pace.spoke(taken, Instant::now());
-                            if self.tell(&watching, seen, epoch).await == Written::ProbeGone {
-                                noted = Some(End::Deleted);
-                                watching.stop();
-                            }
-                        }
-                    }
-                    end = self.interrupted(epoch), if !stopping => {
-                        if let Some(end) = end {
-                            noted = Some(end);
+                ended = watching.ended() => break ended,
+                _ = beats.tick() => {
+                    // a group that is gone says nothing, so it is asked while it is there
+                    note(seen, container, &watching);
+                    let taken = *snapshots.borrow_and_update();
+                    if !stopping && pace.is_due(taken, Instant::now()) {
+                        pace.spoke(taken, Instant::now());
+                        if self.tell(&watching, seen, epoch).await == Written::ProbeGone {
+                            noted = Some(End::Deleted);
                             watching.stop();
                         }
                     }
                 }
+                end = self.interrupted(epoch), if !stopping => {
+                    if let Some(end) = end {
+                        noted = Some(end);
+                        watching.stop();
+                    }
+                }
+            }
         };
-        seen.memory.note(container::memory(&container.folder));
-        seen.note_cost(&watching.progress());
-        seen.snapshots_left_out = watching.left_out();
+        note(seen, container, &watching);
         if watching.is_too_dear() && noted != Some(End::Deleted) {
             noted = Some(End::TooDear(profile::too_dear(&self.probe.spec, watching.busiest())));
         }
@@ -192,6 +188,12 @@ impl Work {
             }
         }
     }
+}
+
+/// Takes in what the recording does not hold.
+fn note(seen: &mut Seen, container: &Container, watching: &Watching) {
+    seen.memory.note(container::memory(&container.folder));
+    seen.note_tracer(&watching.progress(), watching.left_out());
 }
 
 fn progress(epoch: &Epoch, cost: &Progress) -> String {

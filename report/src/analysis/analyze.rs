@@ -134,8 +134,7 @@ fn finding(
 
 /// Nobody is accused of a growth that the sample's own error explains.
 fn heed_error(decision: Decision, error: u64, grown: u64) -> Decision {
-    let accused = matches!(decision.class, Class::Leak | Class::Suspected);
-    if error == 0 || !accused || grown >= error.saturating_mul(2) {
+    if error == 0 || !decision.class.is_alarm() || grown >= error.saturating_mul(2) {
         return decision;
     }
     let because = format!(

@@ -48,7 +48,7 @@ impl Turnover {
 
     /// Takes back what growth alone said about a stack.
     pub(super) fn excuse(self, finding: &mut Finding) {
-        if matches!(finding.class, Class::Leak | Class::Suspected) {
+        if finding.class.is_alarm() {
             finding.class = Class::Inconclusive;
             finding.evidence.because =
                 format!("{} But older blocks are freed as new ones come.", finding.evidence.because);

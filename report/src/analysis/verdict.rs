@@ -228,7 +228,7 @@ fn unexplained(case: &Case<'_>) -> Option<Opinion> {
 }
 
 fn alarms<'a>(case: &'a Case<'_>) -> impl Iterator<Item = &'a Finding> {
-    case.findings.iter().filter(|finding| matches!(finding.class, Class::Leak | Class::Suspected))
+    case.findings.iter().filter(|finding| finding.class.is_alarm())
 }
 
 fn bytes(amount: f64) -> String {
