@@ -27,6 +27,9 @@ pub const OPERATOR_ACCOUNT: &str = "leakhound-operator";
 /// Header of an upload: SHA-256 of the body in lower-case hex.
 pub const SHA256_HEADER: &str = "Leakhound-Sha256";
 
+/// Reason of a probe's `RecordingUploaded` while the agent cannot upload and goes on trying.
+pub const RETRYING: &str = "Retrying";
+
 /// Name of the Lease by which the agent of a node shows that it is alive.
 pub fn agent_lease(node: &str) -> String {
     format!("{AGENT_LEASE_PREFIX}{node}")

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use kube::ResourceExt;
+use leakhound_crds::names;
 use tokio::time::Instant;
 
 use super::Work;
@@ -97,7 +98,8 @@ impl Work {
             if !spoke && Instant::now() + pause >= grace {
                 spoke = true;
                 let message = format!("tried again for up to an hour: {message}");
-                let word = self.last_word(outcome, Some(Upload::Missing { reason: "Retrying", message }));
+                let word =
+                    self.last_word(outcome, Some(Upload::Missing { reason: names::RETRYING, message }));
                 self.say_until_heard(&word).await?;
             }
             self.rest(pause).await?;

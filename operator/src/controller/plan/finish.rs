@@ -4,6 +4,7 @@ use jiff::{SignedDuration, Timestamp};
 use leakhound_crds::{
     ConditionStatus, LeakInvestigationSpec, LeakInvestigationStatus, LeakProbe, Time,
     condition::{self, LEAK_DETECTED, RECORDING_UPLOADED, REPORT_READY},
+    names,
     probe::Desired,
 };
 
@@ -16,8 +17,6 @@ use crate::{
     storage::StoredRecording,
 };
 
-/// The reason of an agent that could not upload so far and goes on trying.
-const RETRYING: &str = "Retrying";
 /// How long a recording may take from the end of its probe to us.
 const UPLOAD_TIME: SignedDuration = SignedDuration::from_secs(120);
 /// Probes of an investigation that is over stay for so long, so that a late or a repeated upload gets an answer.
@@ -127,8 +126,9 @@ pub(crate) fn basis(recordings: &[StoredRecording]) -> Vec<String> {
 fn is_coming(probe: &LeakProbe, now: Timestamp) -> bool {
     let Some((_, succeeded)) = end_of(probe) else { return false };
     let conditions = probe.status.as_ref().map_or(&[][..], |status| &status.conditions);
-    let gave_up = condition::find(conditions, RECORDING_UPLOADED)
-        .is_some_and(|uploaded| uploaded.status == ConditionStatus::False && uploaded.reason != RETRYING);
+    let gave_up = condition::find(conditions, RECORDING_UPLOADED).is_some_and(|uploaded| {
+        uploaded.status == ConditionStatus::False && uploaded.reason != names::RETRYING
+    });
     !gave_up && has_begun(probe) && now.duration_since(succeeded.last_transition_time.0) < UPLOAD_TIME
 }
 
