@@ -109,7 +109,7 @@ impl Work {
             return Left::Deleted;
         }
         let mut loaded = Instant::now() + LOADING;
-        let mut gone_from: Option<Option<PathBuf>> = None; // folder of the pod of which a container has ended
+        let (mut follows, mut pod_folder) = (false, None::<PathBuf>); // a container that has ended, and its pod's folder
         loop {
             let place = match self.place().await {
                 Ok(place) => place,
@@ -121,25 +121,20 @@ impl Work {
             left =
                 left.saturating_sub(Duration::from_millis(self.ticket.watched_ms().saturating_sub(before)));
             let ended = |reason, message: &str| Left::Ended(Outcome::now(reason, message));
-            match end {
+            let next = match end {
                 End::Deleted => return Left::Deleted,
                 End::Drained => return Left::Drained,
                 End::Failed(outcome)
                     if outcome.reason() == ProbeReason::AllocatorNotFound && Instant::now() < loaded =>
                 {
-                    if let Some(left) = self.pause().await {
-                        return left;
+                    match self.pause().await {
+                        Some(left) => return left,
+                        None => continue,
                     }
                 }
                 // the next one ended before its probes were on, as a container does that keeps failing
-                End::Failed(outcome)
-                    if outcome.reason() == ProbeReason::TargetGone && gone_from.is_some() =>
-                {
-                    let pod_folder = gone_from.as_ref().and_then(|folder| folder.as_deref());
-                    match self.next_container(&outcome.message, pod_folder).await {
-                        Ok(()) => loaded = Instant::now() + LOADING,
-                        Err(left) => return left,
-                    }
+                End::Failed(outcome) if follows && outcome.reason() == ProbeReason::TargetGone => {
+                    self.next_container(&outcome.message, pod_folder.as_deref()).await
                 }
                 End::Failed(outcome) => return Left::Ended(outcome),
                 End::Stopped => return ended(ProbeReason::StoppedEarly, "stopped"),
@@ -156,8 +151,8 @@ impl Work {
                 End::NextContainer if left < Duration::from_secs(1) => {
                     return ended(ProbeReason::Completed, &outcome::complete(self.ticket.stretches()));
                 }
-                End::NextContainer => loaded = Instant::now() + LOADING,
-                End::TargetGone { oom_kills, pod_folder } => {
+                End::NextContainer => Ok(()),
+                End::TargetGone { oom_kills, pod_folder: folder } => {
                     let gone = outcome::gone(oom_kills);
                     match self.probe.spec.profile.on_container_restart {
                         // whether it was a restart, which may be a failure, only the operator can see
@@ -165,15 +160,15 @@ impl Work {
                             return ended(ProbeReason::TargetGone, &gone);
                         }
                         OnContainerRestart::Follow => {
-                            let next = self.next_container(&gone, pod_folder.as_deref()).await;
-                            gone_from = Some(pod_folder);
-                            match next {
-                                Ok(()) => loaded = Instant::now() + LOADING,
-                                Err(left) => return left,
-                            }
+                            (follows, pod_folder) = (true, folder);
+                            self.next_container(&gone, pod_folder.as_deref()).await
                         }
                     }
                 }
+            };
+            match next {
+                Ok(()) => loaded = Instant::now() + LOADING,
+                Err(left) => return left,
             }
         }
     }
