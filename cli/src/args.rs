@@ -4,7 +4,8 @@ use std::{ffi::OsString, path::PathBuf, time::Duration};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
-use leakhound_report::recording;
+use leakhound_crds::Verdict;
+use leakhound_report::{analysis::Class, recording};
 use leakhound_tracer::{budget::Budget, rung::Rung, sampling::Period};
 
 use crate::cluster::args::Cluster;
@@ -196,12 +197,15 @@ pub(crate) enum FailOn {
 }
 
 impl FailOn {
-    /// Whether a result is as bad as that: it has a leak, or stacks that are suspected.
-    pub(crate) fn is_met(self, leak: bool, suspicion: bool) -> bool {
-        match self {
+    /// Whether a result is as bad as that, which `has` stacks of a class. What a run was too short or too lossy to tell fails
+    /// nobody's pipeline.
+    pub(crate) fn is_met(self, verdict: Option<Verdict>, has: impl Fn(Class) -> bool) -> bool {
+        let leak = verdict == Some(Verdict::LeakLikely) || has(Class::Leak);
+        let is_bad = match self {
             Self::Leak => leak,
-            Self::Suspected => leak || suspicion,
-        }
+            Self::Suspected => leak || has(Class::Suspected),
+        };
+        is_bad && verdict != Some(Verdict::Inconclusive)
     }
 }
 

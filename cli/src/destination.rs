@@ -43,10 +43,7 @@ impl Destination {
         match self {
             Self::Stdout => io::stdout().lock().write_all(bytes).context("cannot write to standard output"),
             Self::File { path, mut file } => (|| {
-                // a device such as /dev/full or a pipe cannot be cut
-                if file.metadata()?.is_file() {
-                    file.set_len(0)?;
-                }
+                empty(&file)?;
                 file.write_all(bytes)
             })()
             .with_context(|| format!("cannot write {}", path.display())),
@@ -72,6 +69,11 @@ impl Destination {
     }
 }
 
+/// Makes room for a result; a device such as /dev/full or a pipe cannot be cut.
+fn empty(file: &File) -> io::Result<()> {
+    if file.metadata()?.is_file() { file.set_len(0) } else { Ok(()) }
+}
+
 /// A result that is written while it comes in. What the file held before stays until the first of it, and a file that was
 /// made for one which never came is taken back.
 #[derive(Debug)]
@@ -86,8 +88,8 @@ impl Write for Stream {
         match &mut self.destination {
             Destination::Stdout => io::stdout().write(bytes),
             Destination::File { file, .. } => {
-                if is_first && file.metadata()?.is_file() {
-                    file.set_len(0)?;
+                if is_first {
+                    empty(file)?;
                 }
                 file.write(bytes)
             }

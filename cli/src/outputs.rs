@@ -3,12 +3,7 @@
 use std::path::Path;
 
 use anyhow::{Context, Result};
-use leakhound_report::{
-    Options,
-    analysis::{Analysis, Class, VerdictName},
-    analyze, folded, pprof,
-    recording::Recording,
-};
+use leakhound_report::{Options, analysis::Analysis, analyze, folded, pprof, recording::Recording};
 
 use crate::{
     Outcome,
@@ -113,12 +108,8 @@ fn pprof(recording: &Recording) -> Result<Vec<u8>> {
 }
 
 fn judge(analysis: &Analysis, fail_on: Option<FailOn>) -> Outcome {
-    let (verdict, has) =
-        (analysis.verdict.name, |class| analysis.findings.iter().any(|finding| finding.class == class));
-    let leak = verdict == VerdictName::LeakLikely || has(Class::Leak);
-    // what a run was too short or too lossy to tell fails nobody's pipeline
-    let trusted = verdict != VerdictName::Inconclusive;
-    match trusted && fail_on.is_some_and(|bad| bad.is_met(leak, has(Class::Suspected))) {
+    let has = |class| analysis.findings.iter().any(|finding| finding.class == class);
+    match fail_on.is_some_and(|bad| bad.is_met(Some(analysis.verdict.name.into()), has)) {
         true => Outcome::Found,
         false => Outcome::Worked,
     }

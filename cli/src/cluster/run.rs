@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use anyhow::{Context as _, Result};
 use kube::{ResourceExt, api::PostParams};
 use leakhound_crds::{
-    LeakInvestigation, LeakInvestigationSpec, Verdict, duration,
+    LeakInvestigation, LeakInvestigationSpec, duration,
     investigation::target::{Target, WorkloadApiVersion, WorkloadRef},
 };
 use tokio::signal::unix::{SignalKind, signal};
@@ -91,10 +91,8 @@ fn name_prefix(target: &str) -> String {
 fn judge(ended: &LeakInvestigation, fail_on: Option<FailOn>) -> Outcome {
     let Some(status) = &ended.status else { return Outcome::Worked };
     let verdict = status.summary.as_ref().and_then(|summary| summary.verdict);
-    let has = |class: &str| status.findings.iter().any(|finding| finding.class == class);
-    let leak = verdict == Some(Verdict::LeakLikely) || has("Leak");
-    let trusted = verdict != Some(Verdict::Inconclusive);
-    match trusted && fail_on.is_some_and(|bad| bad.is_met(leak, has("Suspected"))) {
+    let has = |class| status.findings.iter().any(|finding| finding.class == format!("{class:?}"));
+    match fail_on.is_some_and(|bad| bad.is_met(verdict, has)) {
         true => Outcome::Found,
         false => Outcome::Worked,
     }
