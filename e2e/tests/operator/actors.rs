@@ -37,6 +37,18 @@ impl Rig {
         self.beat(name, SignedDuration::ZERO).await;
     }
 
+    /// The investigation `cart` of pod `cart-1` on node `NAME-a`, in a namespace of its own, with more in its spec.
+    pub(crate) async fn asked(&self, name: &str, more: &Value) -> (String, LeakInvestigation) {
+        let namespace = self.server.namespace(name).await.unwrap();
+        let node = format!("{name}-a");
+        self.node(&node).await;
+        self.pod(&namespace, "cart-1", &node, &json!({})).await;
+        let mut spec = json!({ "target": { "podName": "cart-1" }, "duration": "1m" });
+        merge(&mut spec, more);
+        let investigation = self.investigate(&namespace, "cart", &spec).await;
+        (namespace, investigation)
+    }
+
     /// Renews the Lease of a node's agent, as if so long ago.
     pub(crate) async fn beat(&self, node: &str, ago: SignedDuration) {
         self.publish(node, ago, &json!({})).await;

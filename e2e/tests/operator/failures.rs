@@ -7,9 +7,9 @@ use kube::{
     Api, ResourceExt,
     api::{Patch, PatchParams},
 };
-use leakhound_crds::{LeakInvestigation, condition::REPORT_READY, probe::ProbeReason};
+use leakhound_crds::{condition::REPORT_READY, probe::ProbeReason};
 use leakhound_e2e::wait::until;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::{
     actors::container_id,
@@ -17,23 +17,10 @@ use crate::{
     samples,
 };
 
-async fn running(rig: &Rig, name: &str, more: &Value) -> (String, LeakInvestigation) {
-    let namespace = rig.server.namespace(name).await.unwrap();
-    let node = format!("{name}-a");
-    rig.node(&node).await;
-    rig.pod(&namespace, "cart-1", &node, &json!({})).await;
-    let mut spec = json!({ "target": { "podName": "cart-1" }, "duration": "1m" });
-    for (key, value) in more.as_object().into_iter().flatten() {
-        spec[key] = value.clone();
-    }
-    let investigation = rig.investigate(&namespace, "cart", &spec).await;
-    (namespace, investigation)
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn killed_at_each_step_and_started_again_it_goes_on() {
     let Some(mut rig) = Rig::start(&[]).await else { return };
-    let (namespace, investigation) = running(&rig, "killed", &json!({})).await;
+    let (namespace, investigation) = rig.asked("killed", &json!({})).await;
     let uid = investigation.uid().unwrap();
     rig.until(&namespace, "cart", "the target is known", |status| !status.targets.is_empty()).await;
     rig.restart(&[]).await;
@@ -88,7 +75,7 @@ async fn of_two_operators_one_leads_and_the_other_takes_over() {
     .await
     .unwrap();
     assert_eq!(other.metric("leakhound_operator_leader").await.unwrap(), 0.0);
-    let (namespace, investigation) = running(&rig, "two", &json!({})).await;
+    let (namespace, investigation) = rig.asked("two", &json!({})).await;
     let probe = rig.order(&investigation).await;
     let token = rig.upload_token(&probe.spec.node_name).await;
     let leader = std::mem::replace(&mut rig.operator, other);
@@ -128,7 +115,7 @@ async fn holder(rig: &Rig) -> String {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_api_server_goes_and_comes_back() {
     let Some(rig) = Rig::start(&[]).await else { return };
-    let (namespace, investigation) = running(&rig, "restarted", &json!({})).await;
+    let (namespace, investigation) = rig.asked("restarted", &json!({})).await;
     let probe = rig.order(&investigation).await;
     let token = rig.upload_token(&probe.spec.node_name).await;
     let client = rig.agent_client().await;
@@ -159,7 +146,7 @@ async fn the_api_server_goes_and_comes_back() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_storm_of_conflicts_neither_stops_it_nor_makes_it_run_hot() {
     let Some(rig) = Rig::start(&[]).await else { return };
-    let (namespace, investigation) = running(&rig, "storm", &json!({})).await;
+    let (namespace, investigation) = rig.asked("storm", &json!({})).await;
     let api = rig.investigations(&namespace);
     let storm = tokio::spawn(async move {
         for number in 0_u32.. {
@@ -183,7 +170,7 @@ async fn a_storm_of_conflicts_neither_stops_it_nor_makes_it_run_hot() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_restarted_container_is_followed() {
     let Some(rig) = Rig::start(&[]).await else { return };
-    let (namespace, investigation) = running(&rig, "follow", &json!({})).await;
+    let (namespace, investigation) = rig.asked("follow", &json!({})).await;
     let probe = rig.order(&investigation).await;
     rig.says(&probe, ProbeReason::Running, 20, &json!({})).await;
     rig.until_reason(&namespace, "cart", "Running").await;
@@ -206,7 +193,7 @@ async fn a_restarted_container_ends_it_when_the_user_wishes_so() {
     let Some(rig) = Rig::start(&[]).await else { return };
     for (policy, reason) in [("Finish", "TargetGone"), ("Fail", "ContainerRestarted")] {
         let name = policy.to_lowercase();
-        let (namespace, investigation) = running(&rig, &name, &json!({ "onContainerRestart": policy })).await;
+        let (namespace, investigation) = rig.asked(&name, &json!({ "onContainerRestart": policy })).await;
         let probe = rig.order(&investigation).await;
         rig.says(&probe, ProbeReason::Running, 20, &json!({})).await;
         rig.until_reason(&namespace, "cart", "Running").await;
@@ -224,7 +211,7 @@ async fn a_restarted_container_ends_it_when_the_user_wishes_so() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_deleted_pod_ends_its_part_with_what_was_seen() {
     let Some(rig) = Rig::start(&[]).await else { return };
-    let (namespace, investigation) = running(&rig, "gone", &json!({})).await;
+    let (namespace, investigation) = rig.asked("gone", &json!({})).await;
     let probe = rig.order(&investigation).await;
     rig.says(&probe, ProbeReason::Running, 20, &json!({})).await;
     rig.until_reason(&namespace, "cart", "Running").await;
@@ -237,12 +224,12 @@ async fn a_deleted_pod_ends_its_part_with_what_was_seen() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_lost_node_ends_its_part_and_frees_its_slot() {
     let Some(rig) = Rig::start(&["--cluster-slots=1"]).await else { return };
-    let (namespace, investigation) = running(&rig, "lost", &json!({})).await;
+    let (namespace, investigation) = rig.asked("lost", &json!({})).await;
     let probe = rig.order(&investigation).await;
     let digest = samples::digest("open_session", 3 << 20).to_string();
     rig.says(&probe, ProbeReason::Running, 30, &json!({ "digest": digest })).await;
     rig.until_reason(&namespace, "cart", "Running").await;
-    let (other_namespace, other) = running(&rig, "waits", &json!({})).await;
+    let (other_namespace, other) = rig.asked("waits", &json!({})).await;
     rig.until_reason(&other_namespace, "cart", "Queued").await;
     rig.beat("lost-a", SignedDuration::from_secs(61)).await;
     let nodes: Api<k8s_openapi::api::core::v1::Node> = Api::all(rig.client.clone());
@@ -257,9 +244,9 @@ async fn a_lost_node_ends_its_part_and_frees_its_slot() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_namespace_that_is_denied_later_starts_nothing() {
     let Some(rig) = Rig::start(&["--cluster-slots=1"]).await else { return };
-    let (namespace, first) = running(&rig, "before", &json!({})).await;
+    let (namespace, first) = rig.asked("before", &json!({})).await;
     let probe = rig.order(&first).await;
-    let (denied, second) = running(&rig, "denied", &json!({})).await;
+    let (denied, second) = rig.asked("denied", &json!({})).await;
     rig.until_reason(&denied, "cart", "Queued").await;
     rig.server
         .kubectl(&["label", "namespace", &denied, "leakhound.dev/deny=yes"])

@@ -79,11 +79,7 @@ async fn without_an_upload_the_digest_stands_and_late_ones_complete_it() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_upload_that_is_tried_again_is_waited_for() {
     let Some(rig) = Rig::start(&[]).await else { return };
-    let namespace = rig.server.namespace("again").await.unwrap();
-    rig.node("again-a").await;
-    rig.pod(&namespace, "cart-1", "again-a", &json!({})).await;
-    let spec = json!({ "target": { "podName": "cart-1" }, "duration": "1m" });
-    let investigation = rig.investigate(&namespace, "cart", &spec).await;
+    let (namespace, investigation) = rig.asked("again", &json!({})).await;
     let probe = rig.order(&investigation).await;
     rig.finishes_without_upload(&probe, "Retrying").await;
     let words = "the recordings are being collected";

@@ -47,11 +47,7 @@ async fn recordings_and_reports_in_a_bucket() {
     rig.operator = Operator::start(rig.server, &rig.store, "operator", url, &[], &environment).await.unwrap();
     rig.operator.ready().await.unwrap();
 
-    let namespace = rig.server.namespace("bucket").await.unwrap();
-    rig.node("bucket-a").await;
-    rig.pod(&namespace, "cart-1", "bucket-a", &json!({})).await;
-    let spec = json!({ "target": { "podName": "cart-1" }, "duration": "1m" });
-    let investigation = rig.investigate(&namespace, "cart", &spec).await;
+    let (namespace, investigation) = rig.asked("bucket", &json!({})).await;
     let probe = rig.order(&investigation).await;
     let token = rig.upload_token("bucket-a").await;
     let first = samples::recording("first");
@@ -77,11 +73,7 @@ async fn recordings_and_reports_in_a_bucket() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_store_that_fails_is_named_and_comes_back() {
     let Some(rig) = Rig::start(&[]).await else { return };
-    let namespace = rig.server.namespace("full").await.unwrap();
-    rig.node("full-a").await;
-    rig.pod(&namespace, "cart-1", "full-a", &json!({})).await;
-    let spec = json!({ "target": { "podName": "cart-1" }, "duration": "1m" });
-    let investigation = rig.investigate(&namespace, "cart", &spec).await;
+    let (namespace, investigation) = rig.asked("full", &json!({})).await;
     let probe = rig.order(&investigation).await;
     let token = rig.upload_token("full-a").await;
     // A file where the store wants a directory: nobody can write there, not even root.

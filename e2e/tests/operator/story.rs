@@ -110,12 +110,7 @@ async fn from_apply_to_report() {
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_is_written_once_it_is_over_and_the_time_to_live_ends_it() {
     let Some(rig) = Rig::start(&[]).await else { return };
-    let namespace = rig.server.namespace("ttl").await.unwrap();
-    rig.node("ttl-a").await;
-    rig.pod(&namespace, "cart-1", "ttl-a", &json!({})).await;
-    let investigation = rig
-        .investigate(&namespace, "cart", &json!({ "target": { "podName": "cart-1" }, "duration": "1m" }))
-        .await;
+    let (namespace, investigation) = rig.asked("ttl", &json!({})).await;
     let probe = rig.order(&investigation).await;
     rig.finishes(&probe, ProbeReason::Completed, 60, samples::recording("open_session")).await;
     let status = rig.until_reason(&namespace, "cart", "Completed").await;

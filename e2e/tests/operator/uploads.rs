@@ -3,7 +3,7 @@
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use kube::ResourceExt;
-use leakhound_crds::{LeakInvestigation, LeakProbe, probe::ProbeReason};
+use leakhound_crds::probe::ProbeReason;
 use leakhound_e2e::{apiserver::Binding, wait::until};
 use rustls::{
     ClientConfig, RootCertStore,
@@ -18,20 +18,11 @@ use crate::{
     samples,
 };
 
-async fn running(rig: &Rig, name: &str, node: &str) -> (String, LeakInvestigation, LeakProbe) {
-    let namespace = rig.server.namespace(name).await.unwrap();
-    rig.node(node).await;
-    rig.pod(&namespace, "cart-1", node, &json!({})).await;
-    let spec = json!({ "target": { "podName": "cart-1" }, "duration": "1m" });
-    let investigation = rig.investigate(&namespace, "cart", &spec).await;
-    let probe = rig.order(&investigation).await;
-    (namespace, investigation, probe)
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn only_the_agent_of_the_probes_node_may_send() {
     let Some(rig) = Rig::start(&["--upload-limit=65536"]).await else { return };
-    let (namespace, _, probe) = running(&rig, "refused", "refused-a").await;
+    let (namespace, investigation) = rig.asked("refused", &json!({})).await;
+    let probe = rig.order(&investigation).await;
     rig.node("refused-b").await;
     let uid = probe.uid().unwrap();
     let recording = samples::recording("open_session");
@@ -102,7 +93,8 @@ async fn only_the_agent_of_the_probes_node_may_send() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_same_again_is_welcome_and_another_one_is_not() {
     let Some(rig) = Rig::start(&[]).await else { return };
-    let (namespace, _, probe) = running(&rig, "replayed", "replayed-a").await;
+    let (namespace, investigation) = rig.asked("replayed", &json!({})).await;
+    let probe = rig.order(&investigation).await;
     let uid = probe.uid().unwrap();
     let token = rig.upload_token("replayed-a").await;
     let (first, second) = (samples::recording("first"), samples::recording("second"));
@@ -145,7 +137,8 @@ mod tokio_rustls_stream {
 #[tokio::test(flavor = "multi_thread")]
 async fn half_a_recording_is_none_and_the_slow_are_cut_off() {
     let Some(rig) = Rig::start(&[]).await else { return };
-    let (_, investigation, probe) = running(&rig, "cut", "cut-a").await;
+    let (_, investigation) = rig.asked("cut", &json!({})).await;
+    let probe = rig.order(&investigation).await;
     let token = rig.upload_token("cut-a").await;
     let recording = samples::recording("open_session");
     let head = format!(
