@@ -7,7 +7,7 @@ use leakhound_ebpf::PROBE;
 use crate::{
     bpf::Object,
     budget::Traps,
-    rung::{EMPTY, Probes, Rung, RungError, own_offset},
+    rung::{EMPTY, Probes, Rung, RungError, hold_own_functions, own_offset},
 };
 
 type Target = extern "C" fn(u64) -> u64;
@@ -37,6 +37,7 @@ pub fn calibrate(rung: Rung) -> Result<Traps, RungError> {
     let probes = Probes::load(&mut object, EMPTY, rung)?;
     let path = Path::new("/proc/self/exe");
     let own = std::process::id();
+    let _alone = hold_own_functions();
     let unprobed = time_calls(emulated);
     let more = |target| (time_calls(target) - unprobed).max(0.0);
 

@@ -4,7 +4,14 @@
 
 mod filtered;
 
-use std::{collections::BTreeSet, hint::black_box, io, num::NonZeroU32, path::Path};
+use std::{
+    collections::BTreeSet,
+    hint::black_box,
+    io,
+    num::NonZeroU32,
+    path::Path,
+    sync::{Mutex, MutexGuard, PoisonError},
+};
 
 use aya::{
     maps::Array,
@@ -233,6 +240,13 @@ const SELF_TEST: ProgramNames = ProgramNames {
     free: "empty_entry",
 };
 
+/// Held while functions of our own are probed. A probe sees every thread of its process: two investigations that begin at once
+/// would count each other's calls and time each other's traps.
+pub(crate) fn hold_own_functions() -> MutexGuard<'static, ()> {
+    static OWN_FUNCTIONS: Mutex<()> = Mutex::new(());
+    OWN_FUNCTIONS.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 /// What the self-test probes.
 #[inline(never)]
 extern "C" fn self_test_target(value: u64) -> u64 {
@@ -246,6 +260,7 @@ pub fn prove(rung: Rung) -> Result<(), RungError> {
     let mut object = Object::load(PROBE, &[], &[])?;
     let probes = Probes::load(&mut object, SELF_TEST, rung)?;
     let sites = [(own_offset(self_test_target as *const () as u64)?, COOKIE)];
+    let _alone = hold_own_functions();
     let attached =
         probes.attach_calls(&mut object, Path::new("/proc/self/exe"), &sites, std::process::id())?;
     for value in 0..CALLS {
