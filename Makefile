@@ -33,6 +33,7 @@ endif
 .PHONY: test
 test: lint ## Lint, then run every test: rules, real eBPF as root, the page in a real browser, all of it on a real cluster
 	cargo test --workspace --no-fail-fast
+	cargo test --workspace --no-fail-fast --test agent -- --test-threads 4
 	cd $(WEB) && npm run --silent samples && npm run --silent test
 	cargo test --workspace --test cluster
 
@@ -41,7 +42,7 @@ lint: setup-test $(WEB)/node_modules/.package-lock.json ## Check format, lints, 
 	cargo fmt --all --check
 	cargo fmt --all --check --manifest-path examples/Cargo.toml
 	cargo clippy --workspace --all-targets -- --deny warnings
-	cargo clippy --workspace --test cluster -- --deny warnings
+	cargo clippy --workspace --test agent --test cluster -- --deny warnings
 	cargo run --quiet --package leakhound-crds --bin crdgen -- check
 	cargo clippy --workspace --manifest-path examples/Cargo.toml --target-dir $(EXAMPLES)/cargo -- --deny warnings
 	cargo deny --log-level error check bans licenses sources
