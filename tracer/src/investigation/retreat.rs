@@ -64,6 +64,7 @@ impl Run<'_> {
             }
         };
         run.watch.costs_mut().take_over(self.watch.costs());
+        let why = why.strip_suffix(self.watch.cheaper_way()).unwrap_or(&why);
         run.event(EventKind::BudgetStep, None, format!("{why}. Growth mode goes on without probes"))?;
         run.watch(None)?;
         Ok(true)

@@ -25,7 +25,12 @@ pub(super) fn did_not_grow(case: &Case<'_>) -> Option<Opinion> {
 }
 
 pub(super) fn nothing_seen(case: &Case<'_>) -> Option<Opinion> {
-    let reason = match case.recording.header.settings.sample_period_bytes {
+    let header = &case.recording.header;
+    let reason = match header.settings.sample_period_bytes {
+        _ if header.mode == Mode::Growth => {
+            "The program took no page of memory, but too little was seen to say that it does not grow: watch for longer."
+                .to_owned()
+        }
         0 => "No allocation was seen: the program was idle, or it allocates by means that were not watched."
             .to_owned(),
         period => format!(

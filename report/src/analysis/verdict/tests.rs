@@ -298,6 +298,8 @@ fn a_program_that_takes_no_page_does_not_grow_as_far_as_growth_mode_can_see() {
     for (name, run) in not_known {
         let verdict = run.analyzed().verdict;
         assert_eq!(verdict.name, VerdictName::Inconclusive, "{name}: {:?}", verdict.reasons);
+        let of_pages = run.header.mode == Mode::Growth;
+        assert_eq!(verdict.reasons[0].contains("took no page"), of_pages, "{name}: {:?}", verdict.reasons);
     }
 }
 
